@@ -1,0 +1,279 @@
+package resolver
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Lifetimes and intervals. An address lives clamp(TTL, minLife, maxLife) after the last answer that had
+// it; a name is asked again after clamp(TTL/2, minAsk, maxAsk), or after a back-off between failures.
+// The five failures are CoreDNS's ocp_dnsnameresolver's rule.
+const (
+	minLife    = 5 * time.Minute
+	maxLife    = 24 * time.Hour
+	minAsk     = 30 * time.Second
+	maxAsk     = 15 * time.Minute
+	firstRetry = 5 * time.Second
+	lastRetry  = 5 * time.Minute
+	enough     = 5 // consecutive failures after which expired addresses go
+)
+
+// Family is a set of address families; the zero value means both.
+type Family uint8
+
+// The address families, one per kind of question: A and AAAA.
+const (
+	IPv4 Family = 1 << iota
+	IPv6
+	both = IPv4 | IPv6
+)
+
+// has reports whether f holds the family with index i: 0 is IPv4, 1 is IPv6.
+func (f Family) has(i int) bool { return f == 0 || f&(1<<i) != 0 }
+
+// Record is one address of an answer and how long the resolver said it may be kept.
+type Record struct {
+	Addr netip.Addr
+	TTL  time.Duration
+}
+
+// Answer is what a resolver said about a name, whether the daemon asked or a container did.
+// Families is what it speaks of: one family's answer says nothing about the other's addresses.
+// Name is canonical: lower case, A-labels, no trailing dot.
+type Answer struct {
+	Name     string
+	Families Family
+	Addrs    []Record
+}
+
+// Failure is a question without a usable answer. A name that does not exist (NXDOMAIN) or has no
+// addresses (NODATA) in either family is one as well, so that a wrong answer does not cut a service off at once.
+type Failure struct {
+	Name     string
+	Families Family
+	Err      error
+}
+
+// Lease is an address of a name until Expires. Expires lies in the past while the name's resolvers fail
+// (up to five times) or have not been asked since: such an address is still live.
+type Lease struct {
+	Addr    netip.Addr
+	Expires time.Time
+}
+
+// Limits bound a Cache, so that the kernel's sets never are the limiter. Zero fields mean the default.
+type Limits struct {
+	AnswerAddrs int            // addresses of one family taken from one answer; default 64
+	NameAddrs   int            // addresses of one name; default 256
+	Jitter      func() float64 // in [0, 1): the next question comes up to a tenth sooner; nil = exactly on time
+}
+
+// Cache knows the addresses of the wanted names. It is pure: time is an argument, and nothing is asked.
+// The zero value is ready for use. Not safe for concurrent use.
+type Cache struct {
+	limits Limits
+	names  map[string]*entry
+	// cut counts addresses beyond AnswerAddrs, evicted those beyond NameAddrs.
+	cut, evicted uint64
+}
+
+// entry is one wanted name.
+type entry struct {
+	leases   map[netip.Addr]lease
+	due      time.Time // when to ask (again)
+	asking   bool      // handed out by Due, no result yet
+	failures [2]int    // consecutive, by family
+	err      error     // the last failure's, nil after success of both families
+	answered time.Time // the last answer
+}
+
+// lease is one address of a name; current means that the newest answer of its family has it.
+type lease struct {
+	expires time.Time
+	current bool
+}
+
+// NewCache returns a Cache with limits.
+func NewCache(limits Limits) *Cache { return &Cache{limits: limits} }
+
+// Want says which names are wanted from now on: new ones are due at once, others are forgotten.
+func (c *Cache) Want(names []string, now time.Time) {
+	wanted := make(map[string]*entry, len(names))
+	for _, name := range names {
+		if e, ok := c.names[name]; ok {
+			wanted[name] = e
+		} else {
+			wanted[name] = &entry{leases: map[netip.Addr]lease{}, due: now}
+		}
+	}
+	c.names = wanted
+}
+
+// Due hands out the names to ask now, sorted. A name is handed out once: it is due again only after
+// Observe, Failed or Refresh.
+func (c *Cache) Due(now time.Time) []string {
+	var names []string
+	for name, e := range c.names {
+		if !e.asking && !e.due.After(now) {
+			e.asking = true
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Refresh makes every name due at once, also those handed out: the resolvers have changed.
+func (c *Cache) Refresh(now time.Time) {
+	for _, e := range c.names {
+		e.due, e.asking = now, false
+	}
+}
+
+// Next is when Due or Expire will have something to do, without further answers; zero means never.
+func (c *Cache) Next() time.Time {
+	var next time.Time
+	sooner := func(t time.Time) {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	for _, e := range c.names {
+		if !e.asking {
+			sooner(e.due)
+		}
+		for addr, l := range e.leases {
+			if !e.held(addr, l) {
+				sooner(l.expires)
+			}
+		}
+	}
+	return next
+}
+
+// Observe takes an answer in and reports whether the live addresses changed. Lifetimes are extended, never
+// shortened; an address missing from the answer lives out its own. A name nobody wants is ignored.
+func (c *Cache) Observe(a Answer, now time.Time) (changed bool) {
+	e, ok := c.names[a.Name]
+	if !ok {
+		return false
+	}
+	before := e.live(now)
+	e.answer(a.Families, now)
+	ttl := maxLife
+	for _, r := range c.take(a) {
+		ttl = min(ttl, r.TTL)
+		e.extend(r, now)
+	}
+	c.shrink(e)
+	next := now.Add(c.sooner(clamp(ttl/2, minAsk, maxAsk)))
+	if e.asking || a.Families.has(0) && a.Families.has(1) || next.Before(e.due) {
+		e.due = next
+	}
+	e.asking = false
+	e.prune(now)
+	return !slices.Equal(before, e.live(now))
+}
+
+// Failed takes a failure in and reports whether the live addresses changed: old addresses stay until they
+// are expired and five questions in a row have failed.
+func (c *Cache) Failed(f Failure, now time.Time) (changed bool) {
+	e, ok := c.names[f.Name]
+	if !ok {
+		return false
+	}
+	for i := range e.failures {
+		if f.Families.has(i) {
+			e.failures[i]++
+		}
+	}
+	e.err = f.Err
+	next := now.Add(c.sooner(backoff(e.failed())))
+	if e.asking || next.Before(e.due) {
+		e.due = next
+	}
+	e.asking = false
+	return e.prune(now)
+}
+
+// Expire forgets the addresses whose time is over and reports whether there were any.
+func (c *Cache) Expire(now time.Time) (changed bool) {
+	for _, e := range c.names {
+		changed = e.prune(now) || changed
+	}
+	return changed
+}
+
+// Live is every name's addresses now, sorted. A wanted name without addresses has an empty entry.
+func (c *Cache) Live(now time.Time) map[string][]Lease {
+	live := make(map[string][]Lease, len(c.names))
+	for name, e := range c.names {
+		leases := []Lease{}
+		for _, addr := range e.live(now) {
+			leases = append(leases, Lease{Addr: addr, Expires: e.leases[addr].expires})
+		}
+		live[name] = leases
+	}
+	return live
+}
+
+// take is the answer's addresses of the families it speaks of, each once, at most AnswerAddrs a family.
+func (c *Cache) take(a Answer) []Record {
+	var (
+		taken []Record
+		count [2]int
+		seen  = make(map[netip.Addr]bool, len(a.Addrs))
+	)
+	for _, r := range a.Addrs {
+		r.Addr = r.Addr.Unmap()
+		i := index(r.Addr)
+		if !r.Addr.IsValid() || seen[r.Addr] || !a.Families.has(i) {
+			continue
+		}
+		seen[r.Addr] = true
+		if count[i]++; count[i] > cmp.Or(c.limits.AnswerAddrs, 64) {
+			c.cut++
+			continue
+		}
+		taken = append(taken, r)
+	}
+	return taken
+}
+
+// shrink evicts what a name has beyond NameAddrs: first what the current answers do not have, soonest to expire first.
+func (c *Cache) shrink(e *entry) {
+	over := len(e.leases) - cmp.Or(c.limits.NameAddrs, 256)
+	if over <= 0 {
+		return
+	}
+	victims := slices.SortedFunc(maps.Keys(e.leases), func(a, b netip.Addr) int {
+		la, lb := e.leases[a], e.leases[b]
+		if la.current != lb.current {
+			return order(lb.current)
+		}
+		return cmp.Or(la.expires.Compare(lb.expires), a.Compare(b))
+	})
+	for _, addr := range victims[:over] {
+		delete(e.leases, addr)
+		c.evicted++
+	}
+}
+
+// order is a comparison's result: before is -1, otherwise 1.
+func order(before bool) int {
+	if before {
+		return -1
+	}
+	return 1
+}
+
+// sooner takes up to a tenth off d, so that names learned together are not asked together for ever.
+func (c *Cache) sooner(d time.Duration) time.Duration {
+	if c.limits.Jitter == nil {
+		return d
+	}
+	return d - time.Duration(float64(d)/10*c.limits.Jitter())
+}

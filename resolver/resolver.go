@@ -1,0 +1,172 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options are the resolver's settings; the zero value is a daemon on the host itself.
+type Options struct {
+	Files        Files               // the host's lists of resolvers
+	Extra        string              // DOCKERWALL_RESOLVERS
+	ContainerDNS func() []netip.Addr // the --dns of all containers; called from New and Run; nil = none
+	Mark         uint32              // SO_MARK of the daemon's own queries, 0 = none; without CAP_NET_ADMIN they stay unmarked
+	Timeout      time.Duration       // for one reply over one transport; default 2 s
+	Limits       Limits              // of the cache; Jitter defaults to random
+	Logger       *slog.Logger        // default: discard
+}
+
+// parallel is how many names are asked at once; pollFiles is how often the lists of resolvers are looked at.
+const (
+	parallel  = 16
+	pollFiles = 5 * time.Second
+)
+
+// Resolver keeps the addresses of the wanted names. Safe for concurrent use; Run does the asking.
+type Resolver struct {
+	options Options
+	log     *slog.Logger
+	tally   *tally
+	ask     func(ctx context.Context, name string, servers []netip.AddrPort) outcome
+	wake    chan struct{}
+
+	stamps [3]stamp // of texts; both New's and then Run's alone
+	texts  Sources
+
+	mu      sync.Mutex
+	cache   *Cache
+	servers Servers
+}
+
+// New reads the host's lists of resolvers and returns a Resolver that wants no names.
+func New(options Options) (*Resolver, error) {
+	if options.Timeout < 0 || options.Limits.AnswerAddrs < 0 || options.Limits.NameAddrs < 0 {
+		return nil, errors.New("resolver options: negative timeout or limit")
+	}
+	if options.Timeout == 0 {
+		options.Timeout = 2 * time.Second
+	}
+	if options.Limits.Jitter == nil {
+		options.Limits.Jitter = rand.Float64
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := newAsker(options.Timeout, options.Mark)
+	r := &Resolver{
+		options: options, log: options.Logger, tally: a.tally, ask: a.lookup,
+		wake: make(chan struct{}, 1), cache: NewCache(options.Limits),
+	}
+	r.stamps, r.texts = options.Files.stamps(), options.Files.Read()
+	r.servers = r.discover()
+	return r, nil
+}
+
+// Want says which exact names are wanted from now on, replacing what was; each in canonical form. Names() has
+// the new ones once Run has asked for them. It does not block and may be called before and during Run.
+func (r *Resolver) Want(names []string) {
+	r.mu.Lock()
+	r.cache.Want(names, time.Now())
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Names is the live addresses of every wanted name, sorted; none when nothing is known (yet). They
+// are not guarded: see Guard.
+func (r *Resolver) Names() map[string][]netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := map[string][]netip.Addr{}
+	for name, leases := range r.cache.Live(time.Now()) {
+		addrs := make([]netip.Addr, len(leases))
+		for i, l := range leases {
+			addrs[i] = l.Addr
+		}
+		names[name] = addrs
+	}
+	return names
+}
+
+// Servers is who is asked now. The slices are shared and must not be changed.
+func (r *Resolver) Servers() Servers {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.servers
+}
+
+// Status is the state of every wanted name, sorted by name.
+func (r *Resolver) Status() []NameStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cache.Status(time.Now())
+}
+
+// Counters is what was counted since New.
+func (r *Resolver) Counters() Counters {
+	c := r.tally.counters()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.Cut, c.Evicted = r.cache.cut, r.cache.evicted
+	return c
+}
+
+// Resolve asks for names once, beside the cache and without Run, and returns the addresses of those that have any, sorted.
+// The error joins one *LookupError per family or name that failed.
+func (r *Resolver) Resolve(ctx context.Context, names []string) (map[string][]netip.Addr, error) {
+	var (
+		wg       sync.WaitGroup
+		mu       sync.Mutex
+		slots    = make(chan struct{}, parallel)
+		resolved = map[string][]netip.Addr{}
+		errs     []error
+		servers  = r.Servers().Ask
+	)
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			out := r.ask(ctx, name, servers)
+			mu.Lock()
+			defer mu.Unlock()
+			if out.answer != nil {
+				resolved[name] = addresses(*out.answer)
+			}
+			if out.failure != nil {
+				errs = append(errs, out.failure.Err)
+			}
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return resolved, errors.Join(errs...)
+}
+
+// addresses is the answer's addresses, sorted, each once.
+func addresses(a Answer) []netip.Addr {
+	var addrs []netip.Addr
+	for _, r := range a.Addrs {
+		addrs = append(addrs, r.Addr)
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}
+
+// discover decides from the texts read last, the settings and the containers' --dns of now.
+func (r *Resolver) discover() Servers {
+	src := r.texts
+	src.Extra = r.options.Extra
+	if r.options.ContainerDNS != nil {
+		src.Containers = r.options.ContainerDNS()
+	}
+	return Discover(src)
+}
