@@ -1,0 +1,123 @@
+package docker
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+)
+
+const (
+	bridgeDriver     = "bridge"
+	bridgeNameOption = "com.docker.network.bridge.name"
+	defaultNetwork   = "bridge"          // the default network's name
+	gatewayNetwork   = "docker_gwbridge" // Swarm's way out, made by libnetwork without any event
+)
+
+func containerFrom(s container.Summary) Container {
+	mode := s.HostConfig.NetworkMode
+	if mode == "default" { // Docker before 26 passes on what the client said
+		mode = defaultNetwork
+	}
+	return Container{
+		ID:          s.ID,
+		Name:        properName(s.Names),
+		Image:       s.Image,
+		ImageID:     s.ImageID,
+		State:       s.State,
+		NetworkMode: mode,
+		Labels:      s.Labels,
+	}
+}
+
+// properName is the container's own name: that of a legacy link has two slashes ("/other/alias").
+func properName(names []string) string {
+	for _, name := range names {
+		if name = strings.TrimPrefix(name, "/"); !strings.Contains(name, "/") {
+			return name
+		}
+	}
+	return ""
+}
+
+func networkFrom(n network.Inspect) Network {
+	out := Network{
+		ID:       n.ID,
+		Name:     n.Name,
+		Driver:   n.Driver,
+		Scope:    n.Scope,
+		Bridge:   bridgeName(n),
+		Internal: n.Internal,
+	}
+	for _, pool := range n.IPAM.Config {
+		if subnet, err := netip.ParsePrefix(pool.Subnet); err == nil {
+			out.Subnets = append(out.Subnets, subnet.Masked())
+		}
+		if gateway := parseAddr(pool.Gateway); gateway.IsValid() {
+			out.Gateways = append(out.Gateways, gateway)
+		}
+	}
+	slices.SortFunc(out.Subnets, netip.Prefix.Compare)
+	slices.SortFunc(out.Gateways, netip.Addr.Compare)
+	out.Subnets, out.Gateways = slices.Compact(out.Subnets), slices.Compact(out.Gateways)
+	if out.Bridge != "" {
+		out.Endpoints = endpointsFrom(n.Containers)
+	}
+	return out
+}
+
+// bridgeName is the interface's name by the rule of Docker's bridge driver
+// (libnetwork/drivers/bridge/bridge_linux.go).
+func bridgeName(n network.Inspect) string {
+	switch {
+	case n.Driver != bridgeDriver || n.ConfigOnly:
+		return ""
+	case n.Options[bridgeNameOption] != "":
+		return n.Options[bridgeNameOption]
+	case n.Name == defaultNetwork:
+		return "docker0"
+	case len(n.ID) < 12:
+		return ""
+	default:
+		return "br-" + n.ID[:12]
+	}
+}
+
+// endpointsFrom leaves out what is no container's: "ingress-sbox", build steps, "ep-…" of an endpoint
+// that no sandbox has joined yet.
+func endpointsFrom(attached map[string]network.EndpointResource) []Endpoint {
+	var out []Endpoint
+	for id, e := range attached {
+		if !isID(id) {
+			continue
+		}
+		out = append(out, Endpoint{
+			ContainerID: id,
+			EndpointID:  e.EndpointID,
+			IPv4:        parseAddr(e.IPv4Address),
+			IPv6:        parseAddr(e.IPv6Address),
+			MAC:         e.MacAddress,
+		})
+	}
+	slices.SortFunc(out, func(a, b Endpoint) int { return cmp.Compare(a.ContainerID, b.ContainerID) })
+	return out
+}
+
+// parseAddr reads "172.18.0.2/16" and "172.18.0.2". What it cannot read is no address: a container
+// is then an unknown source, which is denied.
+func parseAddr(s string) netip.Addr {
+	s, _, _ = strings.Cut(s, "/")
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
+
+// isID tells a container's or network's full ID, 64 hex digits.
+func isID(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}

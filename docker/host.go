@@ -1,0 +1,46 @@
+package docker
+
+import "net/netip"
+
+// Host is what the Engine said of this host at one instant. Both slices are sorted by ID.
+// A Host that List returned belongs to its caller.
+type Host struct {
+	Containers []Container
+	Networks   []Network
+}
+
+// Container is one container, running or not.
+type Container struct {
+	ID          string // 64 hex digits
+	Name        string // without the leading slash; names given by legacy links are left out
+	Image       string // the reference it was created from
+	ImageID     string // "sha256:…"
+	State       string // "created", "running", "paused", "exited", …
+	NetworkMode string // HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a network's name or ID; "default" is given as "bridge"
+	Labels      map[string]string
+	// Resolvers are the servers of --dns, nil while not known (they are only in the container's
+	// inspect, which blocks during a start) or when the container has none of its own.
+	Resolvers []netip.Addr
+}
+
+// Network is one network of the Engine.
+type Network struct {
+	ID       string
+	Name     string
+	Driver   string // "bridge", "overlay", "macvlan", …
+	Scope    string // "local", "swarm"
+	Bridge   string // interface name on the host, "" unless Driver is "bridge"
+	Internal bool
+	Subnets  []netip.Prefix // IPAM subnets, v4 and v6, masked
+	Gateways []netip.Addr
+	// Endpoints are the containers attached now, sorted by ContainerID; only of networks with a Bridge.
+	Endpoints []Endpoint
+}
+
+// Endpoint is one attachment of a container to a network.
+type Endpoint struct {
+	ContainerID string     // 64 hex digits; "ingress-sbox" and the like are left out
+	EndpointID  string     // new each time the container is attached, so it tells a restart from no change
+	IPv4, IPv6  netip.Addr // invalid when the endpoint has none
+	MAC         string     // "02:42:ac:11:00:02", may be empty
+}

@@ -1,0 +1,196 @@
+package docker
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	inspections  = 4 // at a time
+	inspectFirst = time.Second
+	inspectLast  = 5 * time.Minute
+)
+
+// inspector knows the containers' own resolvers, which only their inspect tells and which never
+// change: --dns is fixed at create.
+type inspector struct {
+	wake chan struct{} // of 1: there may be a container to inspect
+
+	mu    sync.Mutex
+	known map[string][]netip.Addr
+	tries map[string]try // running and not known
+	mute  bool           // a failure was logged and none has succeeded since
+}
+
+// try is a container to be inspected.
+type try struct {
+	busy     bool
+	failures int
+	due      time.Time
+}
+
+func newInspector() inspector {
+	return inspector{wake: make(chan struct{}, 1), known: map[string][]netip.Addr{}, tries: map[string]try{}}
+}
+
+func (i *inspector) resolvers(id string) []netip.Addr {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.known[id])
+}
+
+// follow takes a new listing: running containers not known yet are to be inspected, others are
+// left alone, for an inspect of one that is starting blocks until it has started.
+func (i *inspector) follow(containers map[string]Container) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id := range i.known {
+		if _, there := containers[id]; !there {
+			delete(i.known, id)
+		}
+	}
+	for id := range i.tries {
+		if !running(containers[id]) {
+			delete(i.tries, id)
+		}
+	}
+	for id, c := range containers {
+		_, known := i.known[id]
+		_, tried := i.tries[id]
+		if running(c) && !known && !tried {
+			i.tries[id] = try{}
+			wake(i.wake)
+		}
+	}
+}
+
+func running(c Container) bool {
+	return c.State == container.StateRunning || c.State == container.StatePaused
+}
+
+// take are the containers to inspect now, and how long until there is another (0: not before wake).
+func (i *inspector) take(now time.Time) (ids []string, next time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id, t := range i.tries {
+		switch left := t.due.Sub(now); {
+		case t.busy:
+		case left <= 0:
+			t.busy = true
+			i.tries[id] = t
+			ids = append(ids, id)
+		case next == 0 || left < next:
+			next = left
+		}
+	}
+	return ids, next
+}
+
+// learned takes what an inspect said.
+func (i *inspector) learned(id string, resolvers []netip.Addr) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, wanted := i.tries[id]; wanted {
+		i.known[id] = resolvers
+	}
+	delete(i.tries, id)
+	i.mute = false
+}
+
+// failed puts id off, and tells whether this is the first failure after a success.
+func (i *inspector) failed(id string, now time.Time) (first bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if t, wanted := i.tries[id]; wanted {
+		i.tries[id] = try{failures: t.failures + 1, due: now.Add(backoff(t.failures, inspectFirst, inspectLast))}
+	}
+	wake(i.wake)
+	first = !i.mute
+	i.mute = true
+	return first
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// LearnResolvers inspects every running container of the last List whose own resolvers are not known, and
+// returns when it has tried each once. It is for callers that do not Run; the next List has the answers.
+func (c *Client) LearnResolvers(ctx context.Context) {
+	var g errgroup.Group
+	g.SetLimit(inspections)
+	c.startInspections(ctx, &g, func() {})
+	_ = g.Wait() // each failure was logged
+}
+
+// inspectRunning inspects containers as listings show them running, and kicks for each that has
+// resolvers of its own.
+func (c *Client) inspectRunning(ctx context.Context, kick func()) {
+	var g errgroup.Group
+	g.SetLimit(inspections)
+	defer func() { _ = g.Wait() }() // it has no errors
+	for ctx.Err() == nil {
+		next := c.startInspections(ctx, &g, kick)
+		var later <-chan time.Time
+		if next > 0 {
+			later = time.After(next)
+		}
+		select {
+		case <-ctx.Done():
+		case <-later:
+		case <-c.inspect.wake:
+		}
+	}
+}
+
+func (c *Client) startInspections(ctx context.Context, g *errgroup.Group, kick func()) (next time.Duration) {
+	ids, next := c.inspect.take(time.Now())
+	for _, id := range ids {
+		g.Go(func() error {
+			c.inspectContainer(ctx, id, kick)
+			return nil
+		})
+	}
+	return next
+}
+
+func (c *Client) inspectContainer(ctx context.Context, id string, kick func()) {
+	var resolvers []netip.Addr
+	err := c.ask(ctx, "inspect container "+id+" of Docker", func(ctx context.Context, e engine) error {
+		answer, err := e.ContainerInspect(ctx, id)
+		resolvers = ownResolvers(answer)
+		return err
+	})
+	switch {
+	case err == nil || notFound(err):
+		c.inspect.learned(id, resolvers)
+	case c.inspect.failed(id, time.Now()) && ctx.Err() == nil:
+		c.log.Warn("the containers' own resolvers (--dns) are not known, trying again", "container", id, "err", err)
+	}
+	if len(resolvers) > 0 {
+		kick()
+	}
+}
+
+// ownResolvers are the --dns servers that are addresses, in their order.
+func ownResolvers(answer container.InspectResponse) []netip.Addr {
+	if answer.ContainerJSONBase == nil || answer.HostConfig == nil {
+		return nil
+	}
+	var out []netip.Addr
+	for _, server := range answer.HostConfig.DNS {
+		if a := parseAddr(server); a.IsValid() {
+			out = append(out, a)
+		}
+	}
+	return out
+}

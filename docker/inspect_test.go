@@ -1,0 +1,64 @@
+package docker_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/docker/dockertest"
+)
+
+func TestOwnResolversAreLearnedOnceTheContainerRuns(t *testing.T) {
+	f := follow(t, dockertest.New(t))
+	app := box("app", "created")
+	app.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")}
+	f.engine.Create(app)
+	if c, _ := find(f.next(), "app"); c.Resolvers != nil {
+		t.Errorf("resolvers before the start: %v", c.Resolvers)
+	}
+	if n := f.engine.Count(dockertest.InspectContainer); n != 0 {
+		t.Fatalf("%d inspects of a container that is not running", n)
+	}
+	f.engine.Start(app.ID)
+	h := f.until("resolvers", func(h docker.Host) bool { c, _ := find(h, "app"); return c.Resolvers != nil })
+	c, _ := find(h, "app")
+	same(t, c.Resolvers, app.Resolvers)
+
+	f.engine.Rename(app.ID, "other")
+	f.until("renamed", func(h docker.Host) bool { c, _ := find(h, "app"); return c.Name == "other" && c.Resolvers != nil })
+	if n := f.engine.Count(dockertest.InspectContainer); n != 1 {
+		t.Errorf("%d inspects, want one for the container's life", n)
+	}
+}
+
+func TestListDoesNotWaitForInspect(t *testing.T) {
+	e := dockertest.New(t)
+	started := make(chan struct{})
+	e.SetFault(dockertest.InspectContainer, dockertest.Fault{Wait: started})
+	app := box("app", "running")
+	app.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.53")}
+	e.PutContainer(app)
+	f := follow(t, e) // lists
+	e.Create(box("other", "created"))
+	if c, _ := find(f.next(), "app"); c.Resolvers != nil {
+		t.Errorf("resolvers: %v", c.Resolvers)
+	}
+	close(started)
+	f.until("resolvers", func(h docker.Host) bool { c, _ := find(h, "app"); return c.Resolvers != nil })
+}
+
+func TestLearnResolversIsForThoseWhoDoNotRun(t *testing.T) {
+	e := dockertest.New(t)
+	app, idle := box("app", "paused"), box("idle", "exited")
+	app.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.53")}
+	e.PutContainer(app)
+	e.PutContainer(idle)
+	c := client(t, docker.Options{Host: e.Host()})
+	list(t, c)
+	c.LearnResolvers(t.Context())
+	got, _ := find(list(t, c), "app")
+	same(t, got.Resolvers, app.Resolvers)
+	if n := e.Count(dockertest.InspectContainer); n != 1 {
+		t.Errorf("%d inspects", n)
+	}
+}
