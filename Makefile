@@ -1,0 +1,55 @@
+# make demo   see it work, on any Debian or Ubuntu machine with Go (as root; ends by itself, leaves nothing behind)
+# make test   everything: unit, race, network namespaces, a real Docker Engine (without root the last two are skipped)
+# make help   the rest
+
+GO       ?= go
+FUZZTIME ?= 30s
+BENCH    ?= .
+TIMEOUT  ?= 14m
+
+.PHONY: help build run demo test check setup lint fuzz bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+build: ## bin/dockerwall, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/dockerwall ./cmd/dockerwall
+
+run: build ## the daemon for the Engine of this host (ARGS=...); it waits where there is none yet
+	./bin/dockerwall run $(ARGS)
+
+demo: ## an Engine and an internet of its own, three containers, who reaches what and why
+	@[ "$$(id -u)" = 0 ] || { echo 'make demo makes network namespaces and needs root: sudo env PATH="$$PATH" make demo' >&2; exit 1; }
+	@./internal/lab/setup.sh
+	@$(GO) build -o .cache/bin/demo ./internal/lab/demo
+	@./.cache/bin/demo
+
+test: setup check ## all tests; with CI=true none may skip
+	$(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
+
+check: ## gofmt and go vet
+	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "gofmt -w these: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+
+# Without root the tests that need it skip with a reason; then nothing is fetched.
+setup:
+	@./internal/lab/setup.sh
+	@[ "$$(id -u)" != 0 ] || $(GO) run ./internal/lab/fetch
+
+lint: check ## golangci-lint v2 (.golangci.yml) where it is installed
+	@if golangci-lint version 2>/dev/null | grep -q 'version v\{0,1\}2'; then golangci-lint run ./...; \
+	else echo 'golangci-lint v2 is not installed: only gofmt and go vet were run'; fi
+
+fuzz: ## every fuzz target, FUZZTIME each
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+bench: setup ## the benchmarks (BENCH=pattern)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+
+clean: ## removes what was built and fetched
+	rm -rf bin .cache
