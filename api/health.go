@@ -1,0 +1,34 @@
+package api
+
+// DefaultPath is where the daemon listens unless the operator says otherwise.
+const DefaultPath = "/run/dockerwall/dockerwall.sock"
+
+// Version is the version of this API. Within it, fields are only added.
+const Version = "v1"
+
+// Health is how the daemon is. The zero value is a daemon that is not healthy and cannot say why.
+type Health struct {
+	APIVersion string `json:"api_version"` // set by the server
+	// Healthy says that the wanted table is in the kernel and the daemon's loop is alive. A dry run
+	// is healthy.
+	Healthy bool `json:"healthy"`
+	// Reasons say, one sentence each, what is wrong; also what is degraded while Healthy.
+	Reasons []string `json:"reasons"`
+	Version string   `json:"version"` // of the program
+	DryRun  bool     `json:"dry_run"`
+	// DockerUp says that the Engine answers. The fence stands without it.
+	DockerUp   bool `json:"docker_up"`
+	Fenced     int  `json:"fenced"`     // containers
+	Unfenced   int  `json:"unfenced"`   // containers that none of our hooks sees
+	Generation int  `json:"generation"` // commits since the daemon started
+}
+
+// failure is the body of an answer that is an error.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// flushed is the answer to a flush.
+type flushed struct {
+	Flushed bool `json:"flushed"`
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	maxRequest   = 4 << 10 // bytes of a request's body; none is expected
+	flushTimeout = 30 * time.Second
+	goodbye      = flushTimeout + time.Second // for requests still running at the end
+)
+
+// Options of a [Server].
+type Options struct {
+	Path   string        // of the socket; empty is DefaultPath
+	Health func() Health // required; called for each request, also at once; must not block
+	// Flush removes the table and makes the daemon end, if it can; it may do so by ending the context
+	// that Run was given: the answer still reaches who asked. Required; never called twice at once.
+	Flush  func(context.Context) error
+	Logger *slog.Logger // nil discards
+}
+
+// Server answers on the unix socket.
+type Server struct {
+	opt      Options
+	flushing sync.Mutex
+}
+
+// New checks opt; it opens nothing yet.
+func New(opt Options) (*Server, error) {
+	if opt.Health == nil || opt.Flush == nil {
+		return nil, errors.New("api: Options.Health and Options.Flush are required")
+	}
+	if opt.Path == "" {
+		opt.Path = DefaultPath
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Server{opt: opt}, nil
+}
+
+// Run makes the socket and answers until ctx is done, then removes it and returns nil; requests still
+// running end first. It returns an error if it cannot listen: errors.Is(err, ErrDaemonRunning) when
+// another daemon does. The fence needs no socket, only health and flush do.
+func (s *Server) Run(ctx context.Context) error {
+	listener, err := listen(ctx, s.opt.Path)
+	if err != nil {
+		return fmt.Errorf("listen on the API socket: %w", err)
+	}
+	server := &http.Server{
+		Handler:           s.handler(),
+		ErrorLog:          slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      flushTimeout + 10*time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		_ = server.Close()
+		return fmt.Errorf("serve the API socket: %w", err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	if server.Shutdown(end) != nil {
+		_ = server.Close()
+	}
+	<-failed
+	return nil
+}
+
+// handler answers everything, also what does not exist, in JSON.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/health", only(http.MethodGet, s.health))
+	mux.HandleFunc("/v1/flush", only(http.MethodPost, s.flush))
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusNotFound, failure{"no such path; this daemon speaks " + Version})
+	})
+	return http.MaxBytesHandler(mux, maxRequest)
+}
+
+func only(method string, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != method {
+			w.Header().Set("Allow", method)
+			reply(w, http.StatusMethodNotAllowed, failure{"use " + method})
+			return
+		}
+		h(w, r)
+	}
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	h := s.opt.Health()
+	h.APIVersion = Version
+	if h.Reasons == nil {
+		h.Reasons = []string{}
+	}
+	status := http.StatusOK
+	if !h.Healthy {
+		status = http.StatusServiceUnavailable
+	}
+	reply(w, status, h)
+}
+
+// flush goes on when its client gives up: half a flush helps nobody.
+func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), flushTimeout)
+	defer cancel()
+	s.opt.Logger.Info("flush requested")
+	if err := s.opt.Flush(ctx); err != nil {
+		reply(w, http.StatusInternalServerError, failure{err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, flushed{true})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // to a client that may be gone
+}

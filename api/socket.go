@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrDaemonRunning says that another daemon listens on the socket.
+var ErrDaemonRunning = errors.New("another dockerwall daemon is listening")
+
+const (
+	socketMode    = 0o660
+	directoryMode = 0o750
+	probeTimeout  = 2 * time.Second
+)
+
+// socket is a listening unix socket and the lock that says it is ours.
+type socket struct {
+	net.Listener
+	lock *os.File
+}
+
+// listen makes the socket at path. A lock beside it, which the kernel takes away from the dead,
+// keeps two daemons that start together from replacing each other's socket.
+func listen(ctx context.Context, path string) (*socket, error) {
+	if err := os.MkdirAll(filepath.Dir(path), directoryMode); err != nil {
+		return nil, fmt.Errorf("make the socket's directory: %w", err)
+	}
+	lock, err := lockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := replace(ctx, path)
+	if err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return &socket{listener, lock}, nil
+}
+
+// Close stops listening, removes the socket, then lets the lock go.
+func (s *socket) Close() error {
+	return errors.Join(s.Listener.Close(), s.lock.Close())
+}
+
+func lockFile(path string) (*os.File, error) {
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the socket's lock: %w", err)
+	}
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return lock, nil
+	}
+	_ = lock.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("%w on %s", ErrDaemonRunning, path)
+	}
+	return nil, fmt.Errorf("lock the socket: %w", err)
+}
+
+// replace listens on path, in place of the socket of a dead daemon.
+func replace(ctx context.Context, path string) (net.Listener, error) {
+	if err := removeStale(ctx, path); err != nil {
+		return nil, err
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// removeStale removes a socket nobody answers on, and nothing else.
+func removeStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the socket: %w", err)
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is not a socket; remove it or choose another path", path)
+	}
+	dialer := net.Dialer{Timeout: probeTimeout}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err == nil {
+		_ = conn.Close()
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		// It answers, or its queue is full: somebody is there.
+		return fmt.Errorf("%w on %s", ErrDaemonRunning, path)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove the socket of a dead daemon: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func TestTheSocketIsForItsGroupOnly(t *testing.T) {
+	path := socketPath(t)
+	serve(t, Options{Path: path})
+	for name, want := range map[string]fs.FileMode{path: fs.ModeSocket | 0o660, filepath.Dir(path): fs.ModeDir | 0o750} {
+		info, err := os.Lstat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != want {
+			t.Errorf("%s is %v, want %v", filepath.Base(name), info.Mode(), want)
+		}
+	}
+}
+
+func TestTheSocketOfTheDeadIsReplaced(t *testing.T) {
+	path := socketPath(t)
+	stale(t, path)
+	stop := serve(t, Options{Path: path})
+	stop()
+	serve(t, Options{Path: path}) // and that of the orderly ended
+}
+
+func TestTheSocketOfTheLivingIsNot(t *testing.T) {
+	path := socketPath(t)
+	serve(t, Options{Path: path})
+	err := newServer(t, Options{Path: path}).Run(t.Context())
+	if !errors.Is(err, ErrDaemonRunning) || !strings.Contains(err.Error(), path) {
+		t.Errorf("second daemon: %v", err)
+	}
+	if !answers(path) {
+		t.Error("the first no longer answers")
+	}
+}
+
+func TestASocketSomebodyElseListensOnIsNotReplaced(t *testing.T) {
+	path := socketPath(t)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if err := newServer(t, Options{Path: path}).Run(t.Context()); !errors.Is(err, ErrDaemonRunning) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestWhatIsNotASocketIsNotRemoved(t *testing.T) {
+	path := socketPath(t)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := newServer(t, Options{Path: path}).Run(t.Context())
+	if err == nil || errors.Is(err, ErrDaemonRunning) {
+		t.Errorf("Run: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestOfDaemonsThatStartTogetherOneListens(t *testing.T) {
+	for range 20 {
+		path := socketPath(t)
+		stale(t, path)
+		const daemons = 8
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		var refused atomic.Int32
+		done := make(chan error, daemons)
+		for range daemons {
+			s := newServer(t, Options{Path: path})
+			go func() {
+				err := s.Run(ctx)
+				if errors.Is(err, ErrDaemonRunning) {
+					if refused.Add(1) == daemons-1 {
+						end()
+					}
+					err = nil
+				}
+				done <- err
+			}()
+		}
+		for range daemons {
+			if err := <-done; err != nil {
+				t.Fatalf("Run: %v", err)
+			}
+		}
+		if got := refused.Load(); got != daemons-1 {
+			t.Fatalf("%d of %d refused", got, daemons)
+		}
+	}
+}

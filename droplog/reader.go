@@ -1,0 +1,147 @@
+package droplog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/florianl/go-nflog/v2"
+	"golang.org/x/sys/unix"
+)
+
+// DefaultGroup is the nflog group our rules log to unless the operator sets another.
+const DefaultGroup = 32
+
+const (
+	copyRange  = 128     // bytes of each packet: IP header, a few extension headers, ports
+	readBuffer = 8 << 20 // bytes; the default loses 6 % at 100,000 packets a second
+	attempts   = 5       // to configure the group, see subscribe
+)
+
+// ErrGroupTaken says that another program reads our nflog group: the kernel gives a group to one
+// reader in each network namespace.
+var ErrGroupTaken = errors.New("another program reads it; choose a free group with --nflog-group or DOCKERWALL_NFLOG_GROUP")
+
+// Options of a [Reader].
+type Options struct {
+	Group uint16 // nflog group; 0 means DefaultGroup
+	// NetNS is a file descriptor of the network namespace to read in, 0 for the caller's own. The
+	// caller keeps it open while the reader runs.
+	NetNS int
+	// Handle is given every denied packet, one at a time, on one goroutine. Required. While it blocks,
+	// packets queue in the socket.
+	Handle func(Drop)
+	// Lost, if set, is told of packets that were logged but never arrived. Called on the goroutine of Handle.
+	Lost   func(n uint64)
+	Logger *slog.Logger // nil discards
+}
+
+// Reader receives denied packets from the kernel's nflog. It needs CAP_NET_ADMIN.
+type Reader struct {
+	opt        Options
+	gaps       gaps
+	interfaces interfaces
+}
+
+// New checks opt; it opens nothing yet.
+func New(opt Options) (*Reader, error) {
+	if opt.Handle == nil {
+		return nil, errors.New("droplog: Options.Handle is required")
+	}
+	if opt.Group == 0 {
+		opt.Group = DefaultGroup
+	}
+	if opt.Lost == nil {
+		opt.Lost = func(uint64) {}
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Reader{opt: opt}, nil
+}
+
+// Run reads until ctx is done, then returns nil. It returns an error if the group cannot be read;
+// errors.Is(err, ErrGroupTaken) when somebody else reads it. The rules deny just the same without a
+// reader. Run may be called again after it returned.
+func (r *Reader) Run(ctx context.Context) error {
+	hooks := hooks{packet: r.packet, overrun: r.overrun}
+	con, err := r.subscribe(ctx, &hooks)
+	if err != nil {
+		return fmt.Errorf("read nflog group %d: %w", r.opt.Group, err)
+	}
+	defer con.close()
+	r.opt.Logger.Debug("reading denied packets", "group", r.opt.Group)
+	if err := con.wait(ctx); err != nil {
+		return fmt.Errorf("read nflog group %d: %w", r.opt.Group, err)
+	}
+	return nil
+}
+
+// subscribe opens the group. A packet that arrives between the requests that configure it takes the
+// place of an acknowledgement and fails them: under a flood one more attempt is needed.
+func (r *Reader) subscribe(ctx context.Context, h *hooks) (con *subscription, err error) {
+	for range attempts {
+		r.gaps = gaps{}
+		con, err = open(ctx, r.config(), h, func(c *subscription) {
+			r.interfaces = interfaces{lookup: c.interfaceName}
+		})
+		if err == nil || errors.Is(err, ErrGroupTaken) || errors.Is(err, unix.EPERM) {
+			break
+		}
+	}
+	return con, err
+}
+
+func (r *Reader) config() *nflog.Config {
+	return &nflog.Config{
+		NetNS:    r.opt.NetNS,
+		Group:    r.opt.Group,
+		Copymode: nflog.CopyPacket,
+		Bufsize:  copyRange,
+		QThresh:  1, // at once: the kernel's default holds packets for up to a second
+		Flags:    nflog.FlagSeq,
+	}
+}
+
+func (r *Reader) packet(a nflog.Attribute) {
+	if a.Seq != nil {
+		r.lost(r.gaps.arrived(*a.Seq))
+	}
+	r.opt.Handle(r.drop(a, time.Now()))
+}
+
+func (r *Reader) overrun() { r.lost(r.gaps.overrun()) }
+
+func (r *Reader) lost(n uint64) {
+	if n > 0 {
+		r.opt.Lost(n)
+	}
+}
+
+// drop copies what the message has; every attribute may be missing.
+func (r *Reader) drop(a nflog.Attribute, now time.Time) Drop {
+	d := Drop{Time: now}
+	if a.Timestamp != nil {
+		d.Time = *a.Timestamp
+	}
+	if a.Prefix != nil {
+		d.Prefix = strings.TrimRight(*a.Prefix, "\x00 ")
+	}
+	if a.Payload != nil {
+		d.Packet, _ = Decode(*a.Payload)
+	}
+	if a.InDev != nil {
+		d.In = r.interfaces.name(*a.InDev, now)
+	}
+	if a.OutDev != nil {
+		d.Out = r.interfaces.name(*a.OutDev, now)
+	}
+	if a.HwAddr != nil {
+		d.HwAddr = net.HardwareAddr(*a.HwAddr)
+	}
+	return d
+}

@@ -1,0 +1,123 @@
+package metrics
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	maxSeries          = 500             // of dockerwall_dropped_packets in all
+	maxContainerSeries = 20              // of one container
+	idleSeries         = time.Hour       // without a packet; then the series goes
+	keepDead           = 5 * time.Minute // after a container is gone
+	forgetReading      = 5               // scrapes without a destination until its last reading goes
+)
+
+// account is what has been told of one container. Its invariant, at the end of every update: the
+// packets of its series and other add up to the denied total, and none of them ever decreases.
+type account struct {
+	id, name, image     string
+	sent, sentBytes     counter
+	denied, deniedBytes counter
+	accepted            uint64 // packets
+	acceptedBytes       uint64
+	other               uint64
+	series              map[target]*series
+	readings            map[flow]*reading
+	seen                time.Time
+	reserved            bool // its "other" counts against maxSeries
+}
+
+// series is one destination shown.
+type series struct {
+	domains string
+	packets uint64
+	grown   time.Time
+}
+
+// flow is a destination as the kernel counts it, finer than a target.
+type flow struct {
+	dst   netip.Addr
+	port  uint16
+	proto uint8
+}
+
+// reading is the kernel's count of a flow, as far as it has been told.
+type reading struct {
+	counter
+	missing int // scrapes since it was last there
+}
+
+// totals takes the counters that have no destination. What was accepted is what was sent less what
+// was denied; the two are not read at one instant, so it stands still where it would decrease.
+func (a *account) totals(c Container) {
+	a.sent.advance(c.SentPackets)
+	a.sentBytes.advance(c.SentBytes)
+	a.denied.advance(c.DropPackets)
+	a.deniedBytes.advance(c.DropBytes)
+	a.accepted = max(a.accepted, less(a.sent.total, a.denied.total))
+	a.acceptedBytes = max(a.acceptedBytes, less(a.sentBytes.total, a.deniedBytes.total))
+}
+
+// shown is the number of packets that have a series of their own.
+func (a *account) shown() (n uint64) {
+	for _, s := range a.series {
+		n += s.packets
+	}
+	return n
+}
+
+// fold moves a series into other.
+func (a *account) fold(t target) {
+	a.other += a.series[t].packets
+	delete(a.series, t)
+}
+
+// reading finds what was last read of d.
+func (a *account) reading(d Denied) *reading {
+	k := flow{d.Dst, d.Port, d.Proto}
+	r := a.readings[k]
+	if r == nil {
+		r = &reading{}
+		a.readings[k] = r
+	}
+	r.missing = 0
+	return r
+}
+
+// forgetReadings drops readings that have not been there for a while. Not at once: a listing read
+// while the table changes may miss an element, which must not be counted twice.
+func (a *account) forgetReadings() {
+	maps.DeleteFunc(a.readings, func(_ flow, r *reading) bool {
+		r.missing++
+		return r.missing > forgetReading
+	})
+}
+
+// idlest is the series that has not grown for longest.
+func (a *account) idlest() (t target, s *series) {
+	for k, v := range a.series {
+		if s == nil || v.grown.Before(s.grown) || v.grown.Equal(s.grown) && k.compare(t) < 0 {
+			t, s = k, v
+		}
+	}
+	return t, s
+}
+
+func (t target) compare(u target) int {
+	return cmp.Or(
+		cmp.Compare(t.destination, u.destination),
+		cmp.Compare(t.port, u.port),
+		cmp.Compare(t.protocol, u.protocol))
+}
+
+// targets are the series in the order they are written.
+func (a *account) targets() []target {
+	return slices.SortedFunc(maps.Keys(a.series), target.compare)
+}
+
+// less is a - b, never below zero.
+func less(a, b uint64) uint64 { return a - min(a, b) }

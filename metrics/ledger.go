@@ -1,0 +1,177 @@
+package metrics
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// ledger turns snapshots into the three old families: what the kernel says into counters that are
+// bounded in number, exact in sum and never decrease. It is pure: the caller gives the time.
+type ledger struct {
+	mode     Destination
+	accounts map[string]*account // by the id label
+	taken    int                 // series of dockerwall_dropped_packets, "other" included
+	overflow uint64              // packets told as "other" for want of a series
+	denied   uint64              // packets denied to containers, gone ones included
+	reasons  map[string]*counter
+}
+
+// idDigits is how much of a container's ID the id label shows, as it always did.
+const idDigits = 18
+
+// maxReasons bounds the reason label; ours are a handful of constants.
+const maxReasons = 32
+
+func newLedger(mode Destination) *ledger {
+	return &ledger{mode: mode, accounts: make(map[string]*account), reasons: make(map[string]*counter)}
+}
+
+// update takes one snapshot.
+func (l *ledger) update(s Snapshot, now time.Time) {
+	for _, c := range s.Containers {
+		a := l.account(c)
+		a.seen, a.name, a.image = now, label(c.Name), label(c.Image)
+		l.charge(a, c, now)
+	}
+	for reason, n := range s.Reasons {
+		l.reason(reason).advance(n)
+	}
+	l.retire(now)
+}
+
+func (l *ledger) account(c Container) *account {
+	id := label(c.ID[:min(len(c.ID), idDigits)])
+	if l.accounts[id] == nil {
+		l.accounts[id] = &account{id: id, series: make(map[target]*series), readings: make(map[flow]*reading)}
+	}
+	return l.accounts[id]
+}
+
+// charge books what container c says to its account.
+func (l *ledger) charge(a *account, c Container, now time.Time) {
+	before := a.denied.total
+	a.totals(c)
+	l.denied += a.denied.total - before
+	if a.denied.total > 0 && !a.reserved {
+		a.reserved = true
+		l.taken++
+		l.squeeze()
+	}
+	// A destination grows only by what the total grew, read a moment before; the rest stays due.
+	room := a.denied.total - a.shown() - a.other
+	for _, d := range inOrder(c.Denied) {
+		room -= l.attribute(a, d, room, now)
+	}
+	a.forgetReadings()
+	a.other += room
+	if l.mode != ByNone {
+		l.overflow += room
+	}
+}
+
+// attribute books at most room packets of d to its series and returns how many.
+func (l *ledger) attribute(a *account, d Denied, room uint64, now time.Time) uint64 {
+	t, ok := l.mode.targetOf(d)
+	if !ok {
+		return 0
+	}
+	r := a.reading(d)
+	if r.due(d.Packets) == 0 || room == 0 {
+		return 0
+	}
+	s := a.series[t]
+	if s == nil {
+		if s = l.admit(a, t, d); s == nil {
+			r.advanceBy(d.Packets, math.MaxUint64) // told as other
+			return 0
+		}
+	}
+	n := r.advanceBy(d.Packets, room)
+	s.packets += n
+	s.grown = now
+	return n
+}
+
+// admit gives t a series if there is one left.
+func (l *ledger) admit(a *account, t target, d Denied) *series {
+	if len(a.series)+1 >= maxContainerSeries || l.taken >= maxSeries {
+		return nil
+	}
+	s := &series{domains: l.mode.domains(d)}
+	a.series[t] = s
+	l.taken++
+	return s
+}
+
+// squeeze takes the idlest series of all away when a container's "other" needs its place.
+func (l *ledger) squeeze() {
+	if l.taken <= maxSeries {
+		return
+	}
+	var from *account
+	var idlest target
+	var found *series
+	for _, a := range l.inOrder() {
+		if t, s := a.idlest(); s != nil && (found == nil || s.grown.Before(found.grown)) {
+			from, idlest, found = a, t, s
+		}
+	}
+	if found != nil {
+		from.fold(idlest)
+		l.taken--
+	}
+}
+
+// retire ends series that are idle and accounts whose container is gone.
+func (l *ledger) retire(now time.Time) {
+	for id, a := range l.accounts {
+		for _, t := range a.targets() {
+			if now.Sub(a.series[t].grown) >= idleSeries {
+				a.fold(t)
+				l.taken--
+			}
+		}
+		if now.Sub(a.seen) >= keepDead {
+			l.taken -= len(a.series)
+			if a.reserved {
+				l.taken--
+			}
+			delete(l.accounts, id)
+		}
+	}
+}
+
+func (l *ledger) reason(name string) *counter {
+	name = label(name)
+	c := l.reasons[name]
+	if c == nil {
+		c = &counter{}
+		if len(l.reasons) < maxReasons {
+			l.reasons[name] = c
+		}
+	}
+	return c
+}
+
+// inOrder are the accounts by ID.
+func (l *ledger) inOrder() []*account {
+	accounts := make([]*account, 0, len(l.accounts))
+	for _, id := range slices.Sorted(maps.Keys(l.accounts)) {
+		accounts = append(accounts, l.accounts[id])
+	}
+	return accounts
+}
+
+// inOrder sorts destinations of one scrape: the most denied come first to a series.
+func inOrder(denied []Denied) []Denied {
+	return slices.SortedFunc(slices.Values(denied), func(a, b Denied) int {
+		return cmp.Or(
+			cmp.Compare(b.Packets, a.Packets),
+			a.Dst.Compare(b.Dst),
+			cmp.Compare(a.Port, b.Port),
+			cmp.Compare(a.Proto, b.Proto))
+	})
+}

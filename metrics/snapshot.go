@@ -1,0 +1,54 @@
+package metrics
+
+import "net/netip"
+
+// Snapshot is the state of the fence at one instant. The zero value is a daemon that fences nothing.
+//
+// The kernel's counters cannot be read at one instant. Read first what was sent, then the denied
+// totals, then the destinations: a packet denied in between is then told at the next scrape. In
+// another order it may count as accepted, or as denied to "other", for good; sums stay exact.
+type Snapshot struct {
+	Containers []Container
+	// Reasons are packets denied without a container, by reason: invalid, unknown, stray, multicast.
+	Reasons   map[string]uint64
+	Enforcing bool // the table in the kernel is the wanted one
+	DryRun    bool // nothing is denied, only counted
+	DockerUp  bool // the Engine answers and its events arrive
+
+	// How many containers stand how; a container is in one of them.
+	Fenced   int // by its policy
+	Audited  int // dockerwall.mode=audit: counted, not denied
+	Off      int // dockerwall.mode=off
+	Unfenced int // where we cannot or must not: host mode, macvlan, an unmanaged network
+
+	LabelErrors []LabelErrors
+	// ResolverQueries are questions to resolvers since the start, by result.
+	ResolverQueries map[string]uint64
+}
+
+// Container is what one fenced container sent. Counters are the kernel's, which may start anew.
+type Container struct {
+	ID          string // 64 hex digits
+	Name, Image string
+	SentPackets uint64 // accepted and denied
+	SentBytes   uint64
+	DropPackets uint64
+	DropBytes   uint64
+	Denied      []Denied
+}
+
+// Denied is what the kernel counted of one container to one destination.
+type Denied struct {
+	Dst     netip.Addr
+	Port    uint16 // 0 unless tcp, udp or sctp
+	Proto   uint8  // IANA number
+	Packets uint64
+	Bytes   uint64
+	Names   []string // DNS names known for Dst, in any order
+}
+
+// LabelErrors is how many findings the labels of one container have.
+type LabelErrors struct {
+	ID, Name string
+	Count    int
+}
