@@ -117,6 +117,18 @@ func TestNestedRangesWithPortsStayBounded(t *testing.T) {
 	}
 }
 
+func TestBoxesAreCounted(t *testing.T) {
+	// Each prefix with a neighbouring port cuts the outer one: four boxes of one token.
+	text := func(n int) string { return "10.0.0.0/8:80," + list(n, "10.%d.%d.64/26:81,") }
+	p, problems := Parse(text(MaxBoxes/4 - 1))
+	if boxes, ok := Boxes(p.Tokens); !ok || len(boxes) != MaxBoxes-2 || len(problems) > 0 {
+		t.Errorf("%d boxes, %v, %v", len(boxes), ok, problems)
+	}
+	if p, problems = Parse(text(MaxBoxes / 4)); len(p.Tokens) != 0 || len(problems) != 1 {
+		t.Errorf("%d tokens, %v", len(p.Tokens), problems)
+	}
+}
+
 func TestHostileTextsStayBounded(t *testing.T) {
 	for name, text := range hostileTexts() {
 		p, problems := Parse(text)

@@ -26,6 +26,7 @@ func TestParseUnderstands(t *testing.T) {
 		"international names":                              {"Bücher.example, faß.example", "xn--bcher-kva.example xn--fa-hia.example"},
 		"underscores beside international labels":          {"_x.bücher.example, a--b.example", "_x.xn--bcher-kva.example a--b.example"},
 		"a wildcard":                                       {"*.example.com", "*.example.com"},
+		"a wildcard and its apex, repeated":                {"*.a.example,a.example,*.a.example", "a.example *.a.example"},
 		"a wildcard with ports":                            {"*.example.com:8000-8080/udp", "*.example.com:8000-8080/udp"},
 		"an address":                                       {"192.0.2.7", "192.0.2.7"},
 		"a mapped address":                                 {"::ffff:192.0.2.7", "192.0.2.7"},
@@ -188,7 +189,7 @@ func TestParseWarns(t *testing.T) {
 
 func TestParseDoesNotWarn(t *testing.T) {
 	for _, text := range []string{
-		"*.example.com", "!*", "!*.com", "*:443", "2001:db8::/32", "2001:db8::1:1",
+		"*.example.com", "!*", "!*.com", "*:443", "*.internal", "2001:db8::/32", "2001:db8::1:1",
 		"10.0.0.0/8, !10.0.0.5",       // the usual way to take one out
 		"10.0.0.0/8, !10.0.0.0/8:22",  // the rest is still allowed
 		"10.0.0.0/8, !10.0.0.0/9",     // the other half is

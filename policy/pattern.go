@@ -71,23 +71,9 @@ func isBelow(s string) bool {
 	return s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..") && !strings.Contains(s, `\`)
 }
 
-// equalFold compares as DNS does (RFC 4343): only ASCII letters fold, unlike strings.EqualFold,
-// for which the Kelvin sign is a k.
-func equalFold(s, lower string) bool {
-	if len(s) != len(lower) {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
-}
+// equalFold compares as DNS does (RFC 4343), where only ASCII letters fold. For strings.EqualFold the
+// Kelvin sign is a k too, but it is longer, and lower is ASCII.
+func equalFold(s, lower string) bool { return len(s) == len(lower) && strings.EqualFold(s, lower) }
 
 // Name is the canonical name, without the "*." of a wildcard; empty for the zero value.
 func (p Pattern) Name() string { return p.name }

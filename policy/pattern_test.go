@@ -61,8 +61,10 @@ func TestParsePatternSaysWhatIsWrong(t *testing.T) {
 	if err != nil || p.Name() != "example" || !p.Wild() || p.String() != "*.example" {
 		t.Errorf("got %v, %v", p, err)
 	}
-	p, err = ParsePattern("a b.example")
-	if err == nil || !strings.Contains(err.Error(), "' '") || p != (Pattern{}) {
-		t.Errorf("got %v, %v", p, err)
+	for text, want := range map[string]string{"a b.example": "' '", "exam\xffple.com": "UTF-8", "example": "one label", "x.*": "*.example.com"} {
+		p, err := ParsePattern(text)
+		if err == nil || !strings.Contains(err.Error(), want) || p != (Pattern{}) {
+			t.Errorf("%q: got %v, %v", text, p, err)
+		}
 	}
 }

@@ -148,7 +148,9 @@ func (r *reader) caution(t Token) {
 	if !ok || !p.wild {
 		return
 	}
-	if suffix, _ := publicsuffix.PublicSuffix(p.name); suffix == p.name {
+	// A top-level domain that is not in the list, such as internal, is nobody's to sell.
+	suffix, icann := publicsuffix.PublicSuffix(p.name)
+	if suffix == p.name && (icann || strings.Contains(suffix, ".")) {
 		r.warn("names below "+quote(p.name)+" belong to anybody who registers one (public suffix)", "write the domains that are needed")
 	}
 }

@@ -178,6 +178,19 @@ func (c *Cache) Observe(a Answer, now time.Time) (changed bool) {
 	return !slices.Equal(before, e.live(now))
 }
 
+// Keep gives a wanted name addresses from before the program's start, for the shortest lifetime, as if
+// answered then: they hold until a newer answer lacks them or asking fails for good. The name stays due.
+func (c *Cache) Keep(name string, addrs []netip.Addr, now time.Time) {
+	e, ok := c.names[name]
+	if !ok || !e.answered.IsZero() {
+		return
+	}
+	for _, a := range addrs {
+		e.extend(Record{Addr: a}, now)
+	}
+	c.shrink(e)
+}
+
 // Failed takes a failure in and reports whether the live addresses changed: old addresses stay until they
 // are expired and five questions in a row have failed.
 func (c *Cache) Failed(f Failure, now time.Time) (changed bool) {

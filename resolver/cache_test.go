@@ -257,3 +257,34 @@ func TestNextIsTheNextExpiry(t *testing.T) {
 		t.Errorf("leases %v", got)
 	}
 }
+
+func TestAddressesFromBeforeTheStartAreKept(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	old, fresh := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	c := NewCache(Limits{})
+	c.Want([]string{"www.example.org"}, now)
+	c.Keep("www.example.org", []netip.Addr{old}, now)
+	c.Keep("other.example.org", []netip.Addr{old}, now)
+	if due := c.Due(now); !slices.Equal(due, []string{"www.example.org"}) {
+		t.Errorf("due %v: a kept name is asked at once", due)
+	}
+	live := func(at time.Time) (addrs []netip.Addr) {
+		for _, l := range c.Live(at)["www.example.org"] {
+			addrs = append(addrs, l.Addr)
+		}
+		return addrs
+	}
+	if got := live(now); !slices.Equal(got, []netip.Addr{old}) {
+		t.Errorf("kept %v", got)
+	}
+	c.Observe(Answer{Name: "www.example.org", Addrs: []Record{{Addr: fresh, TTL: time.Hour}}}, now)
+	c.Keep("www.example.org", []netip.Addr{netip.MustParseAddr("192.0.2.3")}, now)
+	if got := live(now); !slices.Equal(got, []netip.Addr{old, fresh}) {
+		t.Errorf("after an answer %v: the old address lives out its time, nothing is kept after an answer", got)
+	}
+	later := now.Add(minLife + time.Second)
+	c.Expire(later)
+	if got := live(later); !slices.Equal(got, []netip.Addr{fresh}) {
+		t.Errorf("later %v", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -20,7 +21,10 @@ type Options struct {
 	Mark         uint32              // SO_MARK of the daemon's own queries, 0 = none; without CAP_NET_ADMIN they stay unmarked
 	Timeout      time.Duration       // for one reply over one transport; default 2 s
 	Limits       Limits              // of the cache; Jitter defaults to random
-	Logger       *slog.Logger        // default: discard
+	// Known are addresses that names had when an earlier daemon ended. A name takes its own over when it is
+	// first wanted, so that a restart takes nothing away before the resolvers answer.
+	Known  map[string][]netip.Addr
+	Logger *slog.Logger // default: discard
 }
 
 // parallel is how many names are asked at once; pollFiles is how often the lists of resolvers are looked at.
@@ -43,6 +47,7 @@ type Resolver struct {
 	mu      sync.Mutex
 	cache   *Cache
 	servers Servers
+	known   map[string][]netip.Addr // not yet taken over
 }
 
 // New reads the host's lists of resolvers and returns a Resolver that wants no names.
@@ -63,6 +68,7 @@ func New(options Options) (*Resolver, error) {
 	r := &Resolver{
 		options: options, log: options.Logger, tally: a.tally, ask: a.lookup,
 		wake: make(chan struct{}, 1), cache: NewCache(options.Limits),
+		known: maps.Clone(options.Known),
 	}
 	r.stamps, r.texts = options.Files.stamps(), options.Files.Read()
 	r.servers = r.discover()
@@ -72,8 +78,15 @@ func New(options Options) (*Resolver, error) {
 // Want says which exact names are wanted from now on, replacing what was; each in canonical form. Names() has
 // the new ones once Run has asked for them. It does not block and may be called before and during Run.
 func (r *Resolver) Want(names []string) {
+	now := time.Now()
 	r.mu.Lock()
-	r.cache.Want(names, time.Now())
+	r.cache.Want(names, now)
+	for _, name := range names {
+		if addrs, ok := r.known[name]; ok {
+			r.cache.Keep(name, addrs, now)
+			delete(r.known, name)
+		}
+	}
 	r.mu.Unlock()
 	select {
 	case r.wake <- struct{}{}:
