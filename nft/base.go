@@ -1,0 +1,100 @@
+package nft
+
+// The rules of the hooks, in the order of DESIGN.md section 3: each step is a place where another
+// order would leak or break.
+
+// forwardRules judge what containers send through the host, and what comes back to them.
+func (r Ruleset) forwardRules() []Rule {
+	rules := append(accounting(),
+		rule(vmap(mapSame, iifname(), oifname())),
+		rule(in(setBridges, iifname()), ctInvalid(), goTo("invalid")),
+		// A server's next segment would re-create a flow that was cut (nf_conntrack_tcp_loose).
+		rule(notIn(setBridges, iifname()), in(setBridges, oifname()), straySegment(), ctNew(), goTo(audited("stray", r.DryRun))),
+	)
+	return append(rules, r.dispatch()...)
+}
+
+// inputRules judge what containers send to the host itself.
+func (r Ruleset) inputRules() []Rule {
+	neighbours := rule(proto(ICMPv6), in(setNeighbour, icmpv6Type()), accept())
+	rules := append([]Rule{neighbours}, accounting()...)
+	rules = append(rules, rule(in(setBridges, iifname()), ctInvalid(), goTo("invalid")))
+	return append(rules, r.dispatch()...)
+}
+
+// accounting counts what each source sends, in the elements; it decides nothing.
+func accounting() []Rule {
+	var rules []Rule
+	for _, f := range families() {
+		rules = append(rules, rule(in(sentSet(f), iifname(), saddr(f))))
+	}
+	return rules
+}
+
+// dispatch is the common end of both hooks: known flows pass, known sources go to their chain, and
+// what else comes from a fenced bridge is nobody we know.
+func (r Ruleset) dispatch() []Rule {
+	rules := []Rule{
+		rule(ctEstablished(), accept()),
+		rule(ctRelated(), in(setICMP, l4proto()), accept()),
+	}
+	for _, f := range families() {
+		rules = append(rules, rule(vmap(sourceMap(f), iifname(), saddr(f))))
+	}
+	rules = append(rules, rule(in(setBridges, iifname()), goTo("unknown")))
+	if !r.FenceUnknown {
+		return rules
+	}
+	if len(r.Free) == 0 {
+		return append(rules, rule(unknownBridge(), goTo("unknown")))
+	}
+	return append(rules, rule(unknownBridge(), notIn(setFree, iifname()), goTo("unknown")))
+}
+
+// invalidRules end what conntrack cannot place, counted by source; sources in audit pass.
+func (r Ruleset) invalidRules() []Rule {
+	rules := []Rule{
+		rule(count(dropCounter(Invalid))),
+		rule(logLimit(), log(logPrefix("-", Invalid, r.DryRun), r.LogGroup)),
+	}
+	for _, f := range families() {
+		rules = append(rules, rule(in(invalidSet(f), iifname(), saddr(f))), rule(in(lenientSet(f), iifname(), saddr(f)), accept()))
+	}
+	return append(rules, rule(r.end()))
+}
+
+// unknownRules end what comes from an address no container has.
+func (r Ruleset) unknownRules() []Rule {
+	return []Rule{
+		rule(count(dropCounter(Unknown))),
+		rule(logLimit(), log(logPrefix("-", Unknown, r.DryRun), r.LogGroup)),
+		rule(r.end()),
+	}
+}
+
+func (r Ruleset) end() clause {
+	if r.DryRun {
+		return accept()
+	}
+	return drop()
+}
+
+// noiseChains end denied packets that no one meant as a connection: stray TCP, multicast, broadcast.
+// They have reasons of their own and are never listed as destinations.
+func noiseChains(pass bool) []Chain {
+	end := drop()
+	if pass {
+		end = accept()
+	}
+	stray, multicast := audited("stray", pass), audited("multicast", pass)
+	return []Chain{
+		{Name: stray, Rules: []Rule{rule(count(dropCounter(Stray))), rule(end)}},
+		{Name: multicast, Rules: []Rule{rule(count(dropCounter(Multicast))), rule(end)}},
+		{Name: audited("noise", pass), Rules: []Rule{
+			rule(straySegment(), ctNew(), goTo(stray)),
+			rule(pktBroadcast(), goTo(multicast)),
+			rule(inRange(multicast4(), daddr(v4)), goTo(multicast)),
+			rule(inRange(multicast6(), daddr(v6)), goTo(multicast)),
+		}},
+	}
+}

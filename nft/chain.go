@@ -1,0 +1,198 @@
+package nft
+
+import "slices"
+
+// sourceRules are the rules that one source adds to the chain of every container that follows it,
+// without their verdicts.
+type sourceRules struct {
+	deny    [][]clause // any hook
+	open    [][]clause // allows in any hook
+	literal [][]clause // allows when forwarded, also after DNAT
+	name    [][]clause // allows when forwarded and not redirected
+}
+
+// rulesOf compiles a source for containers with endpoints of the given families.
+func rulesOf(owner string, s Source, fams []family) (sourceRules, []Set) {
+	var out sourceRules
+	var sets []Set
+	for _, f := range fams {
+		for _, m := range matchSets(owner, true, s.Deny, f) {
+			sets = append(sets, m.Set)
+			out.deny = append(out.deny, m.clauses())
+			for _, original := range m.original() {
+				out.deny = append(out.deny, append([]clause{dnatted()}, original...))
+			}
+		}
+		for _, m := range matchSets(owner, false, s.Allow, f) {
+			sets = append(sets, m.Set)
+			out.allow(m)
+		}
+		out.deny = append(out.deny, internet(s.Deny.Internet, f)...)
+		out.name = append(out.name, internet(s.Allow.Internet, f)...)
+	}
+	out.deny = append(out.deny, wide(s.Deny)...)
+	out.open = append(out.open, wide(s.Allow)...)
+	return out, sets
+}
+
+func (r *sourceRules) allow(m matchSet) {
+	switch {
+	case m.kind.opensHost():
+		r.open = append(r.open, m.clauses())
+	case m.kind == names:
+		r.name = append(r.name, m.clauses())
+	default:
+		r.literal = append(r.literal, m.clauses())
+	}
+}
+
+// internet is "oif != 0 ip daddr != @not_public4", narrowed.
+func internet(clauses []Clause, f family) [][]clause {
+	var out [][]clause
+	for _, c := range clauses {
+		match := []clause{toHost(false), notIn(notPublicSet(f), daddr(f))}
+		out = append(out, append(match, f.narrow(c)...))
+	}
+	return out
+}
+
+// wide is what "*" and "_host_" say, in both hooks and after DNAT.
+func wide(m Matches) [][]clause {
+	var out [][]clause
+	for _, c := range m.All {
+		out = append(out, family(0).narrow(c))
+	}
+	for _, c := range m.Host {
+		out = append(out, append([]clause{toHost(true)}, family(0).narrow(c)...))
+		for _, original := range narrowOriginal(c) {
+			out = append(out, append([]clause{dnatted()}, original...))
+		}
+	}
+	return out
+}
+
+// containerFragment is all that belongs to one container.
+func (r Ruleset) containerFragment(c Container, shared map[string]Source) *Fragment {
+	name := chainOf(c.ID)
+	f := &Fragment{Owner: name, Title: c.title()}
+	if c.Mode == Off {
+		f.Chains = []Chain{{Name: name, Rules: []Rule{rule(accept())}}}
+		return f
+	}
+	fams := c.families()
+	own, sets := rulesOf(name, c.Own, fams)
+	all := []sourceRules{own}
+	for _, s := range c.Shared {
+		more, _ := rulesOf(s, shared[s], fams)
+		all = append(all, more)
+	}
+	for _, fam := range fams {
+		sets = append(sets, deniedSet(name, fam))
+	}
+	slices.SortFunc(sets, func(a, b Set) int { return compareStrings(a.Name, b.Name) })
+	f.Counters = []string{name + "_drop"}
+	f.Sets = sets
+	f.Chains = []Chain{
+		{Name: name, Rules: policyRules(all, name+"_deny")},
+		{Name: name + "_deny", Rules: r.denyRules(c, fams)},
+	}
+	return f
+}
+
+func (c Container) title() string {
+	title := "container " + comment(c.Name)
+	switch {
+	case c.Mode == Audit:
+		return title + ", audit"
+	case c.Mode == Off:
+		return title + ", off"
+	case c.Reject:
+		return title + ", reject"
+	}
+	return title
+}
+
+// families are those the container has an address of; packets of others never reach its chain.
+func (c Container) families() []family {
+	var out []family
+	for _, f := range families() {
+		if slices.ContainsFunc(c.Endpoints, func(e Endpoint) bool { return isFamily(e.Addr, f) }) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// policyRules put the rules of all sources in the order of DESIGN.md sections 2 and 3: denials, what
+// opens the host too, then what counts for forwarded packets only.
+func policyRules(sources []sourceRules, deny string) []Rule {
+	var rules []Rule
+	each := func(pick func(sourceRules) [][]clause, then clause) {
+		for _, s := range sources {
+			for _, match := range pick(s) {
+				rules = append(rules, rule(append(slices.Clone(match), then)...))
+			}
+		}
+	}
+	each(func(s sourceRules) [][]clause { return s.deny }, goTo(deny))
+	each(func(s sourceRules) [][]clause { return s.open }, accept())
+	forwarded := slices.ContainsFunc(sources, func(s sourceRules) bool { return len(s.literal)+len(s.name) > 0 })
+	if forwarded {
+		rules = append(rules, rule(toHost(true), goTo(deny)))
+	}
+	each(func(s sourceRules) [][]clause { return s.literal }, accept())
+	if slices.ContainsFunc(sources, func(s sourceRules) bool { return len(s.name) > 0 }) {
+		rules = append(rules, rule(dnatted(), goTo(deny)))
+	}
+	each(func(s sourceRules) [][]clause { return s.name }, accept())
+	return append(rules, rule(goTo(deny)))
+}
+
+// denyRules count, record, log and end a denied packet. The counter stands first and the verdict is
+// a rule of its own: a full set ends the rule it stands in.
+func (r Ruleset) denyRules(c Container, fams []family) []Rule {
+	name, pass := chainOf(c.ID), r.passes(c)
+	rules := []Rule{
+		rule(count(name + "_drop")),
+		rule(jump(audited("noise", pass))),
+	}
+	for _, f := range fams {
+		rules = append(rules, r.recordRules(name, f, pass)...)
+	}
+	switch {
+	case pass:
+		rules = append(rules, rule(accept()))
+	case c.Reject:
+		rules = append(rules, rule(rejectReset()), rule(rejectAdmin()))
+	default:
+		rules = append(rules, rule(drop()))
+	}
+	return rules
+}
+
+// passes says whether what the container's policy denies goes through all the same.
+func (r Ruleset) passes(c Container) bool { return r.DryRun || c.Mode == Audit }
+
+// audited is the name of a shared chain, or of its twin that accepts in the end.
+func audited(chain string, pass bool) string {
+	if pass {
+		return chain + "_audit"
+	}
+	return chain
+}
+
+// deniedSet records denied destinations: bounded, forgotten after an hour of silence.
+func deniedSet(owner string, f family) Set {
+	return Set{
+		Name: owner + "_denied" + f.String(), Types: []keyType{addrType(f), typeProto, typeService},
+		Dynamic: true, Timeout: deniedTimeout, Size: deniedSize,
+	}
+}
+
+func (r Ruleset) recordRules(name string, f family, pass bool) []Rule {
+	set, end := name+"_denied"+f.String(), log(logPrefix(name, Denied, pass), r.LogGroup)
+	return []Rule{
+		rule(in(setPorted, l4proto()), record(set, !r.NoElementLimit, daddr(f), l4proto(), thDport()), logLimit(), end),
+		rule(notIn(setPorted, l4proto()), record(set, !r.NoElementLimit, daddr(f), l4proto(), zeroPort()), logLimit(), end),
+	}
+}

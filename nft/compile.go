@@ -1,0 +1,258 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	deniedSize    = 1024 // destinations recorded per container and family
+	deniedTimeout = time.Hour
+)
+
+// Table compiles r. The result is as valid as r is; see [Ruleset.Validate].
+func (r Ruleset) Table() Table {
+	return compile(r, compiled{}).table
+}
+
+// compiled is a table with what is needed to compile the next one from it: what did not change is
+// taken over as it is, so that a commit costs what changed.
+type compiled struct {
+	ruleset Ruleset
+	table   Table
+	sources []compiledSource
+	env     string          // all that a container's fragment depends on besides the container
+	learned map[string]bool // chains of containers whose fragment has more addresses than ruleset
+}
+
+// compiledSource is what one shared source adds to the table.
+type compiledSource struct {
+	sets  []Set
+	rules string // as they stand in the chains that follow it
+}
+
+func compile(r Ruleset, last compiled) compiled {
+	return compileChanged(r, last, last.compare(r))
+}
+
+// comparison tells what of a ruleset is as it was in the last one.
+type comparison struct {
+	kept []*Fragment  // of each container; nil if it is new or changed
+	gone []*Container // of the last ruleset, changed ones included
+}
+
+// compare walks the containers of both rulesets, which are sorted by ID.
+func (c compiled) compare(r Ruleset) comparison {
+	old, fragments := c.containers()
+	out := comparison{kept: make([]*Fragment, len(r.Containers))}
+	i := 0
+	for j := range r.Containers {
+		wanted := &r.Containers[j]
+		for ; i < len(old) && old[i].ID < wanted.ID; i++ {
+			out.gone = append(out.gone, &old[i])
+		}
+		if i == len(old) || old[i].ID != wanted.ID {
+			continue
+		}
+		if old[i].equal(wanted) && !c.learned[fragments[i].Owner] {
+			out.kept[j] = fragments[i]
+		} else {
+			out.gone = append(out.gone, &old[i])
+		}
+		i++
+	}
+	for ; i < len(old); i++ {
+		out.gone = append(out.gone, &old[i])
+	}
+	return out
+}
+
+func (c compiled) containers() ([]Container, []*Fragment) {
+	n := len(c.ruleset.Containers)
+	if n == 0 {
+		return nil, nil
+	}
+	return c.ruleset.Containers, c.table.Fragments[1 : 1+n]
+}
+
+func compileChanged(r Ruleset, last compiled, same comparison) compiled {
+	out := compiled{ruleset: r, sources: r.compileSources(last)}
+	out.env = r.environment(out.sources)
+	shared := make(map[string]Source, len(r.Sources))
+	for _, s := range r.Sources {
+		shared[s.Name] = s
+	}
+	fragments := make([]*Fragment, 0, 1+len(r.Containers)+len(r.Bridges))
+	fragments = append(fragments, r.baseFragment(out.sources, r.memberSets(last.table, same)))
+	for i, c := range r.Containers {
+		f := same.kept[i]
+		if f == nil || last.env != out.env {
+			f = r.containerFragment(c, shared)
+		}
+		fragments = append(fragments, f)
+	}
+	for _, b := range r.Bridges {
+		if b.Network != "" {
+			fragments = append(fragments, b.fragment())
+		}
+	}
+	slices.SortFunc(fragments, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
+	out.table = Table{Fragments: fragments}
+	return out
+}
+
+func compareContainers(a, b Container) int { return strings.Compare(a.ID, b.ID) }
+
+func compareStrings(a, b string) int { return strings.Compare(a, b) }
+
+func (r Ruleset) compileSources(last compiled) []compiledSource {
+	out := make([]compiledSource, 0, len(r.Sources))
+	all := families()
+	for _, s := range r.Sources {
+		i := slices.IndexFunc(last.ruleset.Sources, func(o Source) bool { return o.Name == s.Name })
+		if i >= 0 && last.ruleset.Sources[i].equal(s) {
+			out = append(out, last.sources[i])
+			continue
+		}
+		rules, sets := rulesOf(s.Name, s, all[:])
+		var b strings.Builder
+		for _, rule := range policyRules([]sourceRules{rules}, "") {
+			fmt.Fprintln(&b, s.Name, rule)
+		}
+		out = append(out, compiledSource{sets, b.String()})
+	}
+	return out
+}
+
+// environment is the text of the rules and settings that fragments of containers share.
+func (r Ruleset) environment(sources []compiledSource) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, r.DryRun, r.LogGroup, r.NoElementLimit)
+	for _, s := range sources {
+		b.WriteString(s.rules)
+	}
+	return b.String()
+}
+
+// baseFragment is what all containers share: hooks, verdict maps, accounting, shared sources.
+func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment {
+	f := &Fragment{}
+	for _, reason := range []Reason{Invalid, Multicast, Stray, Unknown} {
+		f.Counters = append(f.Counters, dropCounter(reason))
+	}
+	f.Sets = append(append(r.fixedSets(), r.networkMap()), members...)
+	for _, s := range sources {
+		f.Sets = append(f.Sets, s.sets...)
+	}
+	slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
+	f.Chains = []Chain{
+		{Name: chainForward, Hook: Forward, Rules: r.forwardRules()},
+		{Name: chainInput, Hook: Input, Rules: r.inputRules()},
+		{Name: "invalid", Rules: r.invalidRules()},
+		{Name: "unknown", Rules: r.unknownRules()},
+	}
+	for _, pass := range []bool{false, true} {
+		f.Chains = append(f.Chains, noiseChains(pass)...)
+	}
+	return f
+}
+
+func dropCounter(reason Reason) string { return "drop_" + string(reason) }
+
+func notPublicSet(f family) string { return "not_public" + f.String() }
+func sourceMap(f family) string    { return "source" + f.String() }
+func sentSet(f family) string      { return "sent" + f.String() }
+func invalidSet(f family) string   { return "invalid" + f.String() }
+func lenientSet(f family) string   { return "lenient" + f.String() }
+
+// fixedSets do not depend on containers. Sets of constants are named, not anonymous: an anonymous
+// set a rule would be a set a container.
+func (r Ruleset) fixedSets() []Set {
+	sets := []Set{
+		protoSet(setPorted, TCP, UDP, SCTP), protoSet(setTransport, TCP, UDP), protoSet(setICMP, ICMP, ICMPv6),
+		{Name: setBridges, Types: []keyType{typeIfname}, Elements: ifnames(r.bridgeNames())},
+	}
+	neighbours := Set{Name: setNeighbour, Types: []keyType{typeICMPv6}}
+	for _, t := range neighbourTypes() {
+		neighbours.Elements = append(neighbours.Elements, Element{Key: string([]byte{t})})
+	}
+	sets = append(sets, neighbours)
+	if len(r.Free) > 0 {
+		sets = append(sets, Set{Name: setFree, Types: []keyType{typeIfname}, Elements: ifnames(r.Free)})
+	}
+	for _, f := range families() {
+		if set := rangeSet(f, mergePrefixes(r.NotPublic)); r.asksInternet() {
+			set.Name = notPublicSet(f)
+			sets = append(sets, set)
+		}
+	}
+	return sets
+}
+
+func (r Ruleset) asksInternet() bool {
+	asks := func(s Source) bool { return len(s.Allow.Internet)+len(s.Deny.Internet) > 0 }
+	return slices.ContainsFunc(r.Sources, asks) ||
+		slices.ContainsFunc(r.Containers, func(c Container) bool { return asks(c.Own) })
+}
+
+func protoSet(name string, protos ...uint8) Set {
+	s := Set{Name: name, Types: []keyType{typeProto}}
+	for _, p := range protos {
+		s.Elements = append(s.Elements, Element{Key: protoBytes(p)})
+	}
+	sortElements(s.Elements)
+	return s
+}
+
+func ifnames(bridges []string) []Element {
+	out := make([]Element, 0, len(bridges))
+	for _, b := range bridges {
+		out = append(out, Element{Key: ifname(b)})
+	}
+	sortElements(out)
+	return out
+}
+
+func (r Ruleset) bridgeNames() []string {
+	out := make([]string, 0, len(r.Bridges))
+	for _, b := range r.Bridges {
+		out = append(out, b.Name)
+	}
+	return out
+}
+
+// networkMap leads packets that stay on their bridge to the chain of its network.
+func (r Ruleset) networkMap() Set {
+	same := Set{Name: mapSame, Types: []keyType{typeIfname, typeIfname}, Verdicts: true}
+	for _, b := range r.Bridges {
+		if b.Network != "" {
+			same.Elements = append(same.Elements, Element{Key: keyOf(ifname(b.Name), ifname(b.Name)), Verdict: Verdict{Jump: "n_" + b.Network}})
+		}
+	}
+	sortElements(same.Elements)
+	return same
+}
+
+// fragment is the chain that lets a network's containers reach one another whatever the host's
+// bridge-nf-call-iptables says: their subnets, multicast and broadcast.
+func (b Bridge) fragment() *Fragment {
+	name := "n_" + b.Network
+	local := append([]netip.Prefix{}, b.Subnets...)
+	local = append(local, netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
+		netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"))
+	rules := make([]Rule, 0, len(local))
+	for _, p := range local {
+		rules = append(rules, rule(inRange(rangeOf(p), daddr(familyOf(p.Addr()))), accept()))
+	}
+	return &Fragment{Owner: name, Title: "network on " + comment(b.Name), Chains: []Chain{{Name: name, Rules: rules}}}
+}
+
+func familyOf(a netip.Addr) family {
+	if a.Is4() {
+		return v4
+	}
+	return v6
+}

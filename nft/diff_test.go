@@ -1,0 +1,87 @@
+package nft
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"net/netip"
+
+	"github.com/dockerwall/dockerwall/internal/lab"
+)
+
+// diffSteps is how many random changes each chain makes.
+const diffSteps = 60
+
+// reference loads text into a namespace of its own and lists it. It is one namespace for all steps:
+// the table is removed in between.
+type reference struct{ n *lab.Namespace }
+
+func (r reference) listing(t *testing.T, text string) string {
+	t.Helper()
+	lab.Nft(t, r.n, "flush ruleset\n"+text, "-f", "-")
+	return list(t, r.n)
+}
+
+func sameTable(t *testing.T, n *lab.Namespace, ref reference, r Ruleset, step string) {
+	t.Helper()
+	if diff := cmp.Diff(ref.listing(t, r.String()), list(t, n)); diff != "" {
+		t.Fatalf("%s: fresh load (-) and committed difference (+) differ:\n%s", step, diff)
+	}
+}
+
+func TestDifferenceListsLikeFreshLoad(t *testing.T) {
+	tests := map[string]struct{ restart bool }{
+		"one kernel handle for all steps":                    {false},
+		"a new handle for each step, which adopts the table": {true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, ref, g := namespace(t), reference{namespace(t)}, newGenerator(t)
+			k := open(t, n)
+			r := g.ruleset()
+			for step := range diffSteps {
+				if test.restart {
+					_ = k.Close()
+					k = open(t, n)
+				}
+				if err := r.Validate(); err != nil {
+					t.Fatalf("step %d: generated ruleset refused: %v", step, err)
+				}
+				apply(t, k, r)
+				sameTable(t, n, ref, r, fmt.Sprint("step ", step))
+				if again := apply(t, k, r); again.Changed || again.Ops > 0 {
+					t.Fatalf("step %d: the same ruleset again made %d operations", step, again.Ops)
+				}
+				r = g.next(r)
+			}
+		})
+	}
+}
+
+func TestDifferenceIsEmptyForEqualTables(t *testing.T) {
+	g := newGenerator(t)
+	for range 200 {
+		r := g.ruleset()
+		if plan := Diff(r.Table(), clone(r).Table()); !plan.Empty() {
+			t.Fatalf("not empty:\n%s", plan)
+		}
+	}
+}
+
+func TestRulesetSurvivesJSON(t *testing.T) {
+	g := newGenerator(t)
+	addr := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	prefix := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	for range 200 {
+		r := g.ruleset()
+		if diff := cmp.Diff(r, clone(r), addr, prefix, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	if r := clone(Ruleset{}); !reflect.DeepEqual(r, Ruleset{}) {
+		t.Errorf("the zero value became %+v", r)
+	}
+}

@@ -1,0 +1,331 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Options say how to reach nf_tables.
+type Options struct {
+	NetNS  int // file descriptor of a network namespace, which stays open; 0 is the caller's own
+	Logger *slog.Logger
+}
+
+// Kernel is table inet dockerwall as the kernel holds it, and the one writer to it. Its methods may
+// be called from several goroutines; commits follow one another.
+//
+// All commits go over one lasting netlink connection: it owns the table where the kernel knows
+// ownership, and closing one made for each batch would wait for the kernel to free what was deleted
+// (7–40 ms, measured). Replies mix on a shared one, so whoever uses it holds the lock; reading counters,
+// which may wait, uses connections of its own.
+type Kernel struct {
+	options  Options
+	features Features
+
+	mu   sync.Mutex
+	conn *nftables.Conn
+	raw  *netlink.Conn // for reading what the library does not
+	last compiled
+	// known is set while last is what the kernel holds. It is cleared by an error that leaves the
+	// outcome open and by a stranger's change; then the next commit reads the table back.
+	known   bool
+	removed bool
+}
+
+// Report says what a commit did.
+type Report struct {
+	Adopted bool // the table was read from the kernel first
+	Changed bool
+	Ops     int
+	Took    time.Duration
+}
+
+// ErrRemoved is returned for commits after [Kernel.Remove].
+var ErrRemoved = errors.New("the table was removed by request")
+
+// Open connects to nf_tables and finds out what the kernel can do. It changes nothing that lasts.
+func Open(o Options) (*Kernel, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	conn, err := dial(o, nftables.AsLasting())
+	if err != nil {
+		return nil, explainErrno(fmt.Errorf("open netlink socket: %w", err))
+	}
+	features, err := probe(conn)
+	if err != nil {
+		_ = conn.CloseLasting()
+		return nil, explainErrno(fmt.Errorf("probe nf_tables: %w", err))
+	}
+	raw, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: o.NetNS})
+	if err != nil {
+		_ = conn.CloseLasting()
+		return nil, explainErrno(fmt.Errorf("open netlink socket: %w", err))
+	}
+	return &Kernel{options: o, conn: conn, raw: raw, features: features}, nil
+}
+
+func dial(o Options, more ...nftables.ConnOption) (*nftables.Conn, error) {
+	if o.NetNS > 0 {
+		more = append(more, nftables.WithNetNSFd(o.NetNS))
+	}
+	return nftables.New(more...)
+}
+
+// Features returns what the kernel was found to be able to do.
+func (k *Kernel) Features() Features { return k.features }
+
+// Close gives the connection back; the table stays and goes on fencing.
+func (k *Kernel) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return errors.Join(k.raw.Close(), k.conn.CloseLasting())
+}
+
+// Apply makes the table equal to r. A packet sees all of the change or nothing of it. After an error
+// the table is as it was, or unknown to us; the next Apply finds out.
+func (k *Kernel) Apply(r Ruleset) (Report, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.removed {
+		return Report{}, ErrRemoved
+	}
+	start := time.Now()
+	same := k.last.compare(r)
+	if err := r.validate(same); err != nil {
+		return Report{}, fmt.Errorf("refuse ruleset: %w", err)
+	}
+	report, err := k.apply(compileChanged(r, k.last, same))
+	report.Took = time.Since(start)
+	if err != nil {
+		k.known = false
+		return report, explainErrno(fmt.Errorf("commit table: %w", err))
+	}
+	return report, nil
+}
+
+func (k *Kernel) apply(next compiled) (Report, error) {
+	old, claim := k.last.table, false
+	report := Report{Adopted: !k.known}
+	if !k.known {
+		var err error
+		if old, err = k.read(); err != nil {
+			return report, err
+		}
+		claim = true
+	}
+	plan := Diff(old, next.table)
+	report.Changed = !plan.Empty()
+	for _, batch := range [][]Op{plan.Prepare, plan.Commit, plan.Cleanup} {
+		if len(batch) == 0 && !claim {
+			continue
+		}
+		if err := k.commit(batch, claim); err != nil {
+			k.undo(plan.Prepare)
+			return report, err
+		}
+		claim = false
+		report.Ops += len(batch)
+	}
+	k.last, k.known = next, true
+	return report, nil
+}
+
+// undo removes sets that a failed commit leaves behind: no rule looks them up. What is not there, or is
+// in use after all, voids its batch and stays as it is.
+func (k *Kernel) undo(prepared []Op) {
+	for _, op := range prepared {
+		_ = k.commit([]Op{delSet{op.(addSet).set}}, false)
+	}
+}
+
+// commit sends one batch; claim names the table in it first, which makes it or takes it over.
+func (k *Kernel) commit(batch []Op, claim bool) error {
+	if claim {
+		table, err := k.claim()
+		if err != nil {
+			return err
+		}
+		k.conn.AddTable(table)
+	}
+	for _, op := range batch {
+		if err := op.write(k.conn); err != nil {
+			_ = k.conn.Flush() // drops what is buffered; a broken message voids the batch
+			return fmt.Errorf("%s: %w", clip(op.String()), err)
+		}
+	}
+	if err := k.conn.Flush(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// clip shortens the text of an operation for an error.
+func clip(text string) string {
+	const longest = 160
+	if len(text) > longest {
+		return text[:longest] + "…"
+	}
+	return text
+}
+
+// claim returns the table to name in a batch: owned and persistent where the kernel has both flags,
+// so that nobody else can change it while we live and it stays when we do not. A table that stands
+// keeps its flags, which cannot be added later.
+func (k *Kernel) claim() (*nftables.Table, error) {
+	table := ours()
+	if k.features.Owner {
+		table.Flags = nftables.TableFlagOwner | nftables.TableFlagPersist
+	}
+	standing, err := k.standing()
+	if err != nil || standing == nil {
+		return table, err
+	}
+	table.Flags = standing.Flags &^ nftables.TableFlagDormant // a stranger may have put it to sleep
+	port, err := k.conn.GetPortID()
+	if err != nil {
+		return nil, fmt.Errorf("read netlink port: %w", err)
+	}
+	if standing.Flags&nftables.TableFlagOwner != 0 && standing.Owner != 0 && standing.Owner != port {
+		return nil, fmt.Errorf("%w (netlink port %d)", ErrOwned, standing.Owner)
+	}
+	return table, nil
+}
+
+// ErrOwned is returned when another process owns the table.
+var ErrOwned = errors.New("table inet dockerwall is owned by another process: is a second dockerwall daemon running? stop one of them")
+
+// Owned says whether the kernel keeps others from changing the table: false for one that was made
+// without ownership, by an older kernel or another program.
+func (k *Kernel) Owned() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	standing, err := k.standing()
+	return err == nil && standing != nil && standing.Flags&nftables.TableFlagOwner != 0
+}
+
+// standing returns our table as the kernel lists it, nil if there is none.
+func (k *Kernel) standing() (*nftables.Table, error) {
+	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	for _, t := range tables {
+		if t.Name == TableName {
+			return t, nil
+		}
+	}
+	return nil, nil
+}
+
+// Invalidate makes the next commit read the table back, after a stranger's change.
+func (k *Kernel) Invalidate() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.known = false
+}
+
+// Remove deletes the table: nothing is fenced any more. Later commits fail with [ErrRemoved].
+func (k *Kernel) Remove() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	standing, err := k.standing()
+	if err != nil {
+		return explainErrno(fmt.Errorf("remove table: %w", err))
+	}
+	if standing == nil {
+		k.removed = true
+		return nil
+	}
+	table, err := k.claim()
+	if err != nil {
+		return err
+	}
+	k.conn.AddTable(table)
+	k.conn.DelTable(table)
+	if err := k.conn.Flush(); err != nil {
+		return explainErrno(fmt.Errorf("remove table: %w", err))
+	}
+	k.removed = true
+	return nil
+}
+
+// Learn adds addresses to a source's names of one clause, in one batch and without building a
+// ruleset: the short path for a DNS answer. owner is a shared source's name or a container's 12-digit
+// ID. The caller's next ruleset must hold them too.
+func (k *Kernel) Learn(owner string, c Clause, addrs []NamedAddr) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.known || k.removed {
+		return errors.New("learn addresses: the table is not in a known state; the next commit will hold them")
+	}
+	if isID(owner) {
+		owner = chainOf(owner)
+	}
+	var batch []Op
+	for _, f := range families() {
+		if add := k.learned(setName(owner, false, names, f, c), hashSet(f, addrs)); add != nil {
+			batch = append(batch, add)
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := k.commit(batch, false); err != nil {
+		k.known = false
+		return explainErrno(fmt.Errorf("learn addresses: %w", err))
+	}
+	for _, op := range batch {
+		k.last.table = k.last.table.with(op.(addElements))
+	}
+	if k.last.learned == nil {
+		k.last.learned = map[string]bool{}
+	}
+	k.last.learned[owner] = true
+	return nil
+}
+
+// learned is the operation that adds to a set what it lacks; nil when there is nothing, or no such set
+// yet: then the next ruleset makes it.
+func (k *Kernel) learned(name string, more Set) Op {
+	set := k.last.table.set(name)
+	if set == nil {
+		return nil
+	}
+	var missing []Element
+	mergeFunc(set.Elements, more.Elements, compareElements, func(have, want *Element) {
+		if have == nil {
+			missing = append(missing, *want)
+		}
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	return addElements{*set, missing}
+}
+
+// explainErrno adds the remedy to the errors a user can do something about.
+func explainErrno(err error) error {
+	switch {
+	case errors.Is(err, ErrOwned):
+		return err
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w: nf_tables needs CAP_NET_ADMIN; run as root, or give the container cap_add: [NET_ADMIN]", err)
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
+		return fmt.Errorf("%w: this kernel has no nf_tables (CONFIG_NF_TABLES); Linux 5.10 or newer with nf_tables, nft_log and nft_limit is needed", err)
+	}
+	return err
+}
+
+// Exists says whether a table of our name stands, whoever made it.
+func (k *Kernel) Exists() (bool, error) {
+	standing, err := k.standing()
+	return standing != nil, explainErrno(err)
+}

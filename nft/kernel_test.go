@@ -1,0 +1,88 @@
+package nft
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dockerwall/dockerwall/internal/lab"
+	"github.com/google/go-cmp/cmp"
+)
+
+// namespace is an empty network namespace for one test.
+func namespace(t testing.TB) *lab.Namespace {
+	t.Helper()
+	lab.Require(t)
+	n, err := lab.NewNamespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+func open(t testing.TB, n *lab.Namespace) *Kernel {
+	t.Helper()
+	k, err := Open(Options{NetNS: n.FD()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = k.Close() })
+	return k
+}
+
+func apply(t testing.TB, k *Kernel, r Ruleset) Report {
+	t.Helper()
+	report, err := k.Apply(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// list is the table as nft lists it, normalised.
+func list(t testing.TB, n *lab.Namespace) string {
+	t.Helper()
+	return normalise(lab.Nft(t, n, "", "-s", "list", "table", "inet", TableName))
+}
+
+var (
+	volatile = regexp.MustCompile(`(?m)^\tflags .*\n|^table .*\n|^}\n| ?(counter )?packets \d+ bytes \d+| expires [0-9a-z]+|[ \t]+$`)
+	elements = regexp.MustCompile(`(?s)elements = \{ (.*?) \}\n`)
+)
+
+// normalise leaves out what is not part of a ruleset (flags of the table, counter values, the time an
+// element has left) and sorts what has no order: objects, and the elements of a set.
+func normalise(text string) string {
+	text = volatile.ReplaceAllString(text, "")
+	text = elements.ReplaceAllStringFunc(text, func(list string) string {
+		inner := elements.FindStringSubmatch(list)[1]
+		parts := regexp.MustCompile(`,\s+`).Split(inner, -1)
+		slices.Sort(parts)
+		return "elements = " + strings.Join(parts, "\n\t\t\t") + "\n"
+	})
+	blocks := strings.Split(strings.TrimSpace(text), "\n\n")
+	for i := range blocks {
+		blocks[i] = strings.TrimSpace(blocks[i])
+	}
+	slices.Sort(blocks)
+	return strings.Join(blocks, "\n\n")
+}
+
+// listingOf is what nft lists after loading text.
+func listingOf(t testing.TB, text string) string {
+	t.Helper()
+	n := namespace(t)
+	lab.Nft(t, n, text, "-f", "-")
+	return list(t, n)
+}
+
+func TestTextAndKernelAreEqual(t *testing.T) {
+	n := namespace(t)
+	r := sample()
+	apply(t, open(t, n), r)
+	if diff := cmp.Diff(listingOf(t, r.String()), list(t, n)); diff != "" {
+		t.Errorf("text loaded by nft (-) and the committed table (+) differ:\n%s", diff)
+	}
+}

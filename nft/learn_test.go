@@ -1,0 +1,68 @@
+package nft
+
+import (
+	"testing"
+)
+
+func TestLearnedAddressesLastUntilTheNextRuleset(t *testing.T) {
+	tests := map[string]struct {
+		owner  string
+		clause Clause
+		names  func(*Ruleset) *NameSet
+	}{
+		"of a shared source":           {"default", Clause{}, func(r *Ruleset) *NameSet { return &r.Sources[0].Allow.Names[0] }},
+		"of a container":               {"000000000001", Clause{}, func(r *Ruleset) *NameSet { return &r.Containers[0].Own.Allow.Names[0] }},
+		"of a container with a clause": {"000000000001", Clause{TCP, Ports{1000, 2000}}, func(r *Ruleset) *NameSet { return &r.Containers[0].Own.Allow.Names[4] }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			n, ref := namespace(t), reference{namespace(t)}
+			k := open(t, n)
+			r := sample()
+			apply(t, k, r)
+			with := clone(r)
+			set := test.names(&with)
+			more := named("203.0.113.77", "2001:db8:9::77")
+			set.Addrs = merged(set.Addrs, more)
+			for range 2 { // the second time there is nothing to do
+				if err := k.Learn(test.owner, test.clause, more); err != nil {
+					t.Fatal(err)
+				}
+				sameTable(t, n, ref, with, "learned")
+			}
+			if again := apply(t, k, with); again.Changed {
+				t.Errorf("the ruleset that holds them made %d operations", again.Ops)
+			}
+			if err := k.Learn(test.owner, test.clause, named("203.0.113.78")); err != nil {
+				t.Fatal(err)
+			}
+			apply(t, k, with)
+			sameTable(t, n, ref, with, "a ruleset without the last one")
+			apply(t, k, r)
+			sameTable(t, n, ref, r, "a ruleset without any")
+		})
+	}
+}
+
+func merged(a, b []NamedAddr) []NamedAddr {
+	var out []NamedAddr
+	mergeFunc(a, b, func(x, y NamedAddr) int { return x.Addr.Compare(y.Addr) }, func(x, y *NamedAddr) {
+		if x == nil {
+			x = y
+		}
+		out = append(out, *x)
+	})
+	return out
+}
+
+func TestLearnNeedsAKnownTable(t *testing.T) {
+	k := open(t, namespace(t))
+	if err := k.Learn("default", Clause{}, named("203.0.113.77")); err == nil {
+		t.Error("learned before there was a table")
+	}
+	apply(t, k, sample())
+	k.Invalidate()
+	if err := k.Learn("default", Clause{}, named("203.0.113.77")); err == nil {
+		t.Error("learned while the table was not known")
+	}
+}

@@ -1,0 +1,103 @@
+package nft
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// liveChain is a chain as the kernel lists it.
+type liveChain struct {
+	name string
+	attributes
+	rules []attributes
+}
+
+// chain decodes c. A base chain that no layout of ours has gets its head as a first rule: what is
+// wrong with it shows in its place.
+func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
+	out := Chain{Name: quoted(c.name)}
+	if c.has(unix.NFTA_CHAIN_HOOK) {
+		head := c.head()
+		for _, h := range []Hook{Forward, Input} {
+			if ours && head == headOf(h) {
+				out.Hook = h
+			}
+		}
+		if out.Hook == NoHook {
+			out.Rules = append(out.Rules, Rule{text: head})
+		}
+	}
+	for _, r := range c.rules {
+		out.Rules = append(out.Rules, Rule{text: ruleText(r, sets)})
+	}
+	return out
+}
+
+// headOf is what writeChain prints.
+func headOf(h Hook) string {
+	return strings.TrimSpace(strings.Split(chainText(Chain{Hook: h}), "\n")[1])
+}
+
+func chainText(c Chain) string {
+	var b strings.Builder
+	writeChain(&b, c)
+	return b.String()
+}
+
+// head is the line that makes a base chain.
+func (c *liveChain) head() string {
+	hook := attributesOf(c.attributes[unix.NFTA_CHAIN_HOOK])
+	policy := "accept"
+	if c.number(unix.NFTA_CHAIN_POLICY) == 0 { // NF_DROP
+		policy = "drop"
+	}
+	return fmt.Sprintf("type %s hook %s%s priority %s; policy %s;", quoted(c.text(unix.NFTA_CHAIN_TYPE)),
+		hookName(hook.number(unix.NFTA_HOOK_HOOKNUM)), devices(hook), priorityText(int32(hook.number(unix.NFTA_HOOK_PRIORITY))), policy)
+}
+
+// hookName names a hook of the inet family (netfilter.h, enum nf_inet_hooks).
+func hookName(n uint64) string {
+	names := [...]string{"prerouting", "input", "forward", "output", "postrouting", "ingress"}
+	if n >= uint64(len(names)) {
+		return bracketed(fmt.Sprint("hook ", n))
+	}
+	return names[n]
+}
+
+func devices(hook attributes) string {
+	var names []string
+	if hook.has(unix.NFTA_HOOK_DEV) {
+		names = append(names, fmt.Sprintf("%q", hook.text(unix.NFTA_HOOK_DEV)))
+	}
+	for _, b := range listOf(hook[hookDevs]) {
+		names = append(names, fmt.Sprintf("%q", strings.TrimRight(string(b), "\x00")))
+	}
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return " device " + names[0]
+	}
+	return " devices = { " + strings.Join(names, ", ") + " }"
+}
+
+func priorityText(n int32) string {
+	if n == int32(hookPriority) {
+		return "filter - 10"
+	}
+	return fmt.Sprint(n - int32(*nftables.ChainPriorityFilter))
+}
+
+func ruleText(r attributes, sets map[string]*liveSet) string {
+	text := decodeRule(expressionsOf(r[unix.NFTA_RULE_EXPRESSIONS]), sets)
+	if note := userComment(r[unix.NFTA_RULE_USERDATA]); note != "" {
+		text += fmt.Sprintf(" comment %q", note)
+	}
+	if text = strings.TrimSpace(text); text == "" {
+		return "# a rule without expressions"
+	}
+	return text
+}

@@ -1,0 +1,366 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/dockerwall/dockerwall/internal/lab"
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	oracleRulesets = 30
+	oraclePackets  = 220
+)
+
+// redirects are destination NAT as Docker does it for published ports, and some stranger ones.
+var redirects = []struct {
+	proto uint8
+	dst   string
+	port  uint16
+	toDst string
+	to    uint16
+}{
+	{TCP, "172.18.0.1", 8080, "172.17.0.5", 80},
+	{UDP, "192.0.2.1", 443, "198.51.100.77", 53},
+	{TCP, "203.0.113.200", 80, "172.17.0.1", 22},
+	{TCP, "203.0.113.1", 443, "198.51.100.1", 8080},
+	{ICMP, "10.0.1.1", 0, "198.51.100.1", 0},
+	{TCP, "fd00:1::1", 8080, "fd00:2::2", 443},
+	{UDP, "2001:db8:ff::1", 53, "2001:db8:2::77", 53},
+}
+
+func redirectRules() string {
+	text := "table inet redirects {\n\tchain prerouting { type nat hook prerouting priority dstnat; policy accept;\n"
+	for _, d := range redirects {
+		family, to := "ip", d.toDst
+		if !netip.MustParseAddr(d.dst).Is4() {
+			family, to = "ip6", "["+d.toDst+"]"
+		}
+		if d.proto == ICMP {
+			text += fmt.Sprintf("\t\t%s daddr %s meta l4proto icmp dnat ip to %s\n", family, d.dst, to)
+			continue
+		}
+		text += fmt.Sprintf("\t\t%s daddr %s %s dport %d dnat %s to %s:%d\n", family, d.dst, protoName(d.proto), d.port, family, to, d.to)
+	}
+	return text + "\t}\n}\n"
+}
+
+// oracle sends random packets and compares what becomes of them with what Judge says.
+type oracle struct {
+	generator
+	*router
+	id    uint16
+	sport uint16
+	flows []frame // known to conntrack before there is a fence, by wire
+	wires []string
+	pairs map[[2]netip.Addr]bool // of protocols without ports
+	// counts of what was compared, so that a test of nothing fails
+	compared map[string]int
+}
+
+func TestJudgeAgreesWithKernel(t *testing.T) {
+	pin(t)
+	o := &oracle{generator: newGenerator(t), router: newRouter(t), sport: 10000, pairs: map[[2]netip.Addr]bool{}, compared: map[string]int{}}
+	lab.Nft(t, o.host, observers+redirectRules(), "-f", "-")
+	o.openFlows(t)
+	k := open(t, o.host)
+	for i := range oracleRulesets {
+		bridged := fmt.Sprint(i % 2)
+		sysctl(t, o.host, "net/bridge/bridge-nf-call-iptables", bridged)
+		sysctl(t, o.host, "net/bridge/bridge-nf-call-ip6tables", bridged)
+		r := o.ruleset()
+		if i%3 > 0 { // or random ones have too few containers to tell much
+			r.Bridges = worldBridges()
+			r = o.settle(r)
+		}
+		apply(t, k, r)
+		o.round(t, k, r)
+	}
+	t.Logf("compared: %v", o.compared)
+	for _, what := range []string{"pass", "deny", "forward", "input", "tcp", "udp", "icmp", "ipv6-icmp", "sctp", "47", "v4", "v6", "new", "established", "related", "invalid",
+		"stray", "dnat", "broadcast", "multicast", "same network", "reason denied", "reason unknown", "reason invalid", "reason stray", "reason multicast", "audit"} {
+		if o.compared[what] == 0 {
+			t.Errorf("no packet of kind %q was compared", what)
+		}
+	}
+	if n := o.compared["pass"] + o.compared["deny"]; n < 1000 {
+		t.Errorf("only %d packets compared", n)
+	}
+}
+
+// openFlows makes connections that stand before the fence does: one each of udp and tcp from some
+// container addresses, so that packets of theirs are established, and errors about them related.
+func (o *oracle) openFlows(t *testing.T) {
+	for _, e := range worldEndpoints() {
+		wire := map[string]string{"br-blue": "blue", "docker0": "dock"}[e.Bridge]
+		if wire == "" {
+			continue
+		}
+		dst := netip.MustParseAddr("198.51.100.99")
+		if !e.Addr.Is4() {
+			dst = netip.MustParseAddr("2001:db8:9::99")
+		}
+		for _, proto := range []uint8{TCP, UDP} {
+			out := o.next(frame{Src: e.Addr, Dst: dst, Proto: proto, Dport: 4444, Flags: syn})
+			o.send(t, wire, out)
+			back := reply(out)
+			back.Flags = syn | ack
+			o.send(t, "wan", back)
+			out.Flags = ack
+			o.send(t, wire, out)
+			o.flows, o.wires = append(o.flows, out), append(o.wires, wire)
+		}
+	}
+	o.settled(t, o.newID())
+	lab.Nft(t, o.host, "", "flush", "table", "inet", "observers")
+	lab.Nft(t, o.host, "delete table inet observers\n"+observers, "-f", "-")
+}
+
+func reply(f frame) frame {
+	f.Src, f.Dst, f.Sport, f.Dport = f.Dst, f.Src, f.Dport, f.Sport
+	return f
+}
+
+func (o *oracle) newID() uint16 { o.id++; return o.id }
+
+// next gives a frame an ID and a source port of its own.
+func (o *oracle) next(f frame) frame {
+	o.sport++
+	f.ID, f.Sport = o.newID(), o.sport
+	return f
+}
+
+// shot is a frame on a wire and what Judge is to be told of it.
+type shot struct {
+	wire string
+	frame
+}
+
+func (o *oracle) round(t *testing.T, k *Kernel, r Ruleset) {
+	t.Helper()
+	lab.Nft(t, o.host, "delete table inet observers\n"+observers, "-f", "-")
+	start := counters(t, k)
+	shots := map[uint16]shot{}
+	for range oraclePackets {
+		s, ok := o.shot(r)
+		if !ok {
+			continue
+		}
+		shots[s.ID] = s
+		o.send(t, s.wire, s.frame)
+	}
+	last := o.newID()
+	all := o.settled(t, last)
+	want := expectation{Counters{Containers: map[string]Traffic{}, Reasons: map[Reason]Count{}}}
+	for at, found := range all {
+		s, ok := shots[at.id]
+		if !ok {
+			continue
+		}
+		p := s.asSeen(at.hook, found)
+		got := r.Judge(p)
+		if got.Pass != found.after {
+			t.Errorf("Judge says %+v, the kernel passes: %v\npacket %+v\nruleset:\n%s", got, found.after, p, r)
+			t.FailNow()
+		}
+		want.add(r, p, got)
+		o.note(r, p, got)
+	}
+	if diff := cmp.Diff(want.Counters, counters(t, k).packetsSince(start)); diff != "" {
+		t.Errorf("packets counted, by Judge (-) and by the kernel (+), differ:\n%s\nruleset:\n%s", diff, r)
+	}
+}
+
+func counters(t testing.TB, k *Kernel) Counters {
+	t.Helper()
+	c, err := k.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// packetsSince is what moved, in packets.
+func (c Counters) packetsSince(start Counters) Counters {
+	out := Counters{Containers: map[string]Traffic{}, Reasons: map[Reason]Count{}}
+	for id, t := range c.Containers {
+		was := start.Containers[id]
+		moved := Traffic{Sent: Count{Packets: t.Sent.Packets - was.Sent.Packets}, Denied: Count{Packets: t.Denied.Packets - was.Denied.Packets}}
+		if moved != (Traffic{}) {
+			out.Containers[id] = moved
+		}
+	}
+	for reason, n := range c.Reasons {
+		if moved := n.Packets - start.Reasons[reason].Packets; moved > 0 {
+			out.Reasons[reason] = Count{Packets: moved}
+		}
+	}
+	return out
+}
+
+// expectation adds up what the counters should show.
+type expectation struct{ Counters }
+
+func (e expectation) add(r Ruleset, p Packet, j Judgement) {
+	neighbour := p.Hook == Input && p.Proto == ICMPv6 && slices.Contains(neighbourTypes(), p.Type)
+	if c := r.source(p); c != nil && !neighbour {
+		t := e.Containers[c.ID]
+		t.Sent.Packets++
+		if j.Reason == Invalid || j.Reason != "" && j.Container == c.ID {
+			t.Denied.Packets++
+		}
+		e.Containers[c.ID] = t
+	}
+	if j.Reason != "" && j.Reason != Denied {
+		n := e.Reasons[j.Reason]
+		n.Packets++
+		e.Reasons[j.Reason] = n
+	}
+}
+
+func (o *oracle) note(r Ruleset, p Packet, j Judgement) {
+	kinds := map[string]bool{
+		"pass": j.Pass, "deny": !j.Pass, p.Hook.String(): true, protoName(p.Proto): true, "v4": p.Src.Is4(), "v6": !p.Src.Is4(),
+		[...]string{"new", "established", "related", "invalid"}[p.State]: true, "stray": p.Stray, "dnat": p.DNAT, "broadcast": p.Broadcast,
+		"multicast": p.Dst.IsMulticast(), "same network": p.Hook == Forward && p.In == p.Out && p.InBridge, "reason " + string(j.Reason): true,
+		"audit": j.Pass && j.Reason != "" && !r.DryRun,
+	}
+	for kind, yes := range kinds {
+		if yes {
+			o.compared[kind]++
+		}
+	}
+}
+
+// asSeen is the packet at the hook where the observers saw it.
+func (s shot) asSeen(hook Hook, found seen) Packet {
+	p := Packet{
+		Hook: hook, In: bridgeOf(s.wire), InBridge: s.wire != "wan", Out: found.out, Src: s.Src, Dst: s.Dst, Proto: s.Proto,
+		Stray: s.Proto == TCP && s.Flags&(fin|syn|rst|ack) != syn, Broadcast: s.MAC == [6]byte{255, 255, 255, 255, 255, 255},
+		State: map[string]State{"established": StateEstablished, "related": StateRelated, "invalid": StateInvalid}[found.state],
+	}
+	if s.Proto == TCP || s.Proto == UDP || s.Proto == SCTP {
+		p.DstPort = s.Dport
+	}
+	if s.Proto == ICMPv6 {
+		p.Type = s.Type
+	}
+	if found.dnat {
+		p.DNAT, p.OriginalDst, p.OriginalPort = true, p.Dst, p.DstPort
+		for _, d := range redirects {
+			if d.proto == s.Proto && d.dst == s.Dst.String() && d.port == p.DstPort {
+				p.Dst, p.DstPort = netip.MustParseAddr(d.toDst), d.to
+			}
+		}
+	}
+	return p
+}
+
+// shot makes a random packet; false if it would be the answer to another one.
+func (o *oracle) shot(r Ruleset) (shot, bool) {
+	if o.chance(12) {
+		return o.shotOfFlow(), true
+	}
+	wire := pick(o.generator, []string{"blue", "blue", "blue", "dock", "dock", "dock", "unkn", "free", "wan"})
+	f := o.next(frame{Src: o.sourceOn(wire, r)})
+	f.Dst = o.destination(f.Src)
+	o.transport(&f)
+	switch {
+	case o.chance(12) && wire != "wan":
+		o.local(&f, wire)
+	case o.chance(20):
+		d := pick(o.generator, redirects)
+		if dst := netip.MustParseAddr(d.dst); dst.Is4() == f.Src.Is4() {
+			f.Dst, f.Proto, f.Dport, f.Type = dst, d.proto, d.port, 8
+		}
+	}
+	if f.Proto != TCP && f.Proto != UDP && f.Proto != SCTP {
+		o.pairs[[2]netip.Addr{f.Src, f.Dst}] = true
+		if o.pairs[[2]netip.Addr{f.Dst, f.Src}] {
+			return shot{}, false
+		}
+	}
+	return shot{wire, f}, true
+}
+
+// sourceOn is mostly an address a container has there.
+func (o *oracle) sourceOn(wire string, r Ruleset) netip.Addr {
+	var mine []netip.Addr
+	for _, c := range r.Containers {
+		for _, e := range c.Endpoints {
+			if e.Bridge == bridgeOf(wire) {
+				mine = append(mine, e.Addr)
+			}
+		}
+	}
+	if len(mine) > 0 && o.chance(80) {
+		return pick(o.generator, mine)
+	}
+	return pick(o.generator, parseAddrs("172.18.0.2", "172.17.0.2", "172.17.0.3", "172.18.0.99", "172.20.0.2", "172.21.0.2", "203.0.113.7",
+		"fd00:1::2", "fd00:2::2", "fd00:2::99", "fd00:4::2", "fd00:5::2", "2001:db8:9::7"))
+}
+
+func (o *oracle) destination(src netip.Addr) netip.Addr {
+	for {
+		a := pick(o.generator, worldAddrs())
+		if o.chance(5) {
+			a = pick(o.generator, parseAddrs("224.0.0.1", "ff02::1", "198.18.3.3", "2001:db8:8001::1"))
+		}
+		if a.Is4() == src.Is4() && a != src {
+			return a
+		}
+	}
+}
+
+func (o *oracle) transport(f *frame) {
+	f.Proto = pick(o.generator, []uint8{TCP, TCP, TCP, UDP, UDP, UDP, ICMP, ICMP, 47, SCTP})
+	f.Dport = pick(o.generator, []uint16{22, 53, 53, 79, 80, 443, 443, 444, 8000, 8080, 65535, 0})
+	f.Flags = pick(o.generator, []uint8{syn, syn, syn, ack, ack | psh, syn | ack, rst, fin | ack, 0})
+	f.BadSum = o.chance(4)
+	switch {
+	case f.Proto == ICMP && f.Src.Is4():
+		f.Type = pick(o.generator, []uint8{8, 8, 8, 0, 13})
+	case f.Proto == ICMP:
+		f.Proto, f.Type = ICMPv6, pick(o.generator, []uint8{128, 128, 128, 129, 134, 135, 136, 143})
+	}
+}
+
+// local stays on its network: to another station, to all, or to a group.
+func (o *oracle) local(f *frame, wire string) {
+	f.MAC = pick(o.generator, [][6]byte{{2, 0, 0, 0, 9, 9}, {255, 255, 255, 255, 255, 255}})
+	for _, b := range routerBridges {
+		if b.bridge != bridgeOf(wire) {
+			continue
+		}
+		if f.Src.Is4() {
+			f.Dst = pick(o.generator, []netip.Addr{netip.MustParsePrefix(b.v4).Addr().Next().Next().Next(), lastOf(b.v4), netip.MustParseAddr("255.255.255.255"),
+				netip.MustParseAddr("224.0.0.251"), netip.MustParseAddr("198.51.100.1")})
+			return
+		}
+		f.Dst = pick(o.generator, []netip.Addr{netip.MustParsePrefix(b.v6).Addr().Next().Next().Next(), netip.MustParseAddr("ff02::fb"), netip.MustParseAddr("fe80::77"),
+			netip.MustParseAddr("2001:db8:2::1")})
+	}
+}
+
+func lastOf(prefix string) netip.Addr { return rangeOf(netip.MustParsePrefix(prefix)).Last }
+
+// shotOfFlow is a further packet of a flow that stood before the fence, an answer, or an error.
+func (o *oracle) shotOfFlow() shot {
+	i := o.Intn(len(o.flows))
+	f, wire := o.flows[i], o.wires[i]
+	if o.chance(50) {
+		f, wire = reply(f), "wan"
+	}
+	f.ID = o.newID()
+	if o.chance(40) { // an ICMP error about the other direction
+		about := reply(f)
+		f.Payload, f.Proto, f.Type, f.Code, f.Sport, f.Dport = about.packet()[:28], ICMP, 3, 3, 0, 0
+		if !f.Src.Is4() {
+			f.Payload, f.Proto, f.Type, f.Code = about.packet()[:48], ICMPv6, 1, 4
+		}
+	}
+	return shot{wire, f}
+}

@@ -1,0 +1,125 @@
+package nft
+
+import (
+	"strings"
+	"time"
+)
+
+// Table is a Ruleset compiled to what nf_tables holds: counters, sets, maps, chains and rules. It is
+// a value too; [Diff] compares two of them and [Table.String] prints one.
+type Table struct {
+	// Fragments are sorted by Owner; the first one, of owner "", is what all containers share.
+	Fragments []*Fragment
+}
+
+// Fragment is the part of the table that belongs to one owner. Fragments are never changed once
+// built, so two commits share those of containers that stayed as they were.
+type Fragment struct {
+	Owner    string // "" or a container's chain
+	Title    string // for people
+	Counters []string
+	Sets     []Set   // sorted by Name
+	Chains   []Chain // in the order they are printed
+}
+
+// Set is a set or, with Verdicts, a verdict map.
+type Set struct {
+	Name     string
+	Types    []keyType
+	Verdicts bool
+	Interval bool // elements are ranges
+	Dynamic  bool // elements come from the packet path and are none of our business
+	Counter  bool // every element counts
+	Timeout  time.Duration
+	Size     uint32
+	Elements []Element // sorted by Key, disjoint
+}
+
+// Element is a key, or an inclusive range of keys of an interval set.
+type Element struct {
+	Key, End string // network byte order, padded; End is "" for a single key
+	Verdict  Verdict
+	Comment  string
+}
+
+// Verdict is what a map says of a key.
+type Verdict struct {
+	Jump string // chain, or "" for
+	Drop bool   // drop when set, else accept
+}
+
+func (v Verdict) String() string {
+	switch {
+	case v.Jump != "":
+		return "jump " + v.Jump
+	case v.Drop:
+		return "drop"
+	}
+	return "accept"
+}
+
+// Chain is a chain; Hook makes it a base chain.
+type Chain struct {
+	Name  string
+	Hook  Hook
+	Rules []Rule
+	// Unknown marks a chain read from the kernel: its rules are refilled, not compared.
+	Unknown bool
+}
+
+// Hook is where a chain is attached, or where a packet is seen.
+type Hook uint8
+
+// The hooks.
+const (
+	NoHook Hook = iota
+	Forward
+	Input
+)
+
+func (h Hook) String() string { return [...]string{"", "forward", "input"}[h] }
+
+// Rule is a list of clauses; its text says all about it.
+type Rule struct {
+	text    string
+	clauses []clause
+}
+
+// rule joins clauses; empty ones are left out.
+func rule(clauses ...clause) Rule {
+	texts := make([]string, 0, len(clauses))
+	for _, c := range clauses {
+		if c.text != "" {
+			texts = append(texts, c.text)
+		}
+	}
+	return Rule{text: strings.Join(texts, " "), clauses: clauses}
+}
+
+func (r Rule) String() string { return r.text }
+
+// definition is what of a set cannot be changed while it lives.
+func (s Set) definition() string {
+	var b strings.Builder
+	writeDefinition(&b, s, "")
+	return b.String()
+}
+
+// base returns the fragment that all containers share, nil if there is none.
+func (t Table) base() *Fragment {
+	if len(t.Fragments) > 0 && t.Fragments[0].Owner == "" {
+		return t.Fragments[0]
+	}
+	return nil
+}
+
+// Untitled is t without the titles of its fragments, which the kernel does not keep.
+func (t Table) Untitled() Table {
+	out := Table{Fragments: make([]*Fragment, 0, len(t.Fragments))}
+	for _, f := range t.Fragments {
+		plain := *f
+		plain.Title = ""
+		out.Fragments = append(out.Fragments, &plain)
+	}
+	return out
+}

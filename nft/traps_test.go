@@ -1,0 +1,374 @@
+package nft
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dockerwall/dockerwall/droplog"
+	"github.com/dockerwall/dockerwall/internal/lab"
+	"golang.org/x/sys/unix"
+)
+
+// fenced is a ruleset of one container that may reach 198.51.100.1 and nothing else, and a second one
+// that may reach nothing.
+func fenced() Ruleset {
+	return Ruleset{
+		FenceUnknown: true, LogGroup: 32,
+		Bridges: worldBridges()[:1],
+		Containers: []Container{
+			{ID: "000000000001", Name: "web", Endpoints: []Endpoint{{"br-blue", netip.MustParseAddr("172.18.0.2")}, {"br-blue", netip.MustParseAddr("fd00:2::2")}},
+				Own: Source{Allow: Matches{Addrs: Literals{Any: addrs("198.51.100.1")}}}},
+			{ID: "000000000002", Name: "db", Endpoints: []Endpoint{{"br-blue", netip.MustParseAddr("172.18.0.3")}}},
+		},
+	}
+}
+
+// passed counts what goes on after table dockerwall in the forward hook.
+func passed(t testing.TB, r *router) func() uint64 {
+	t.Helper()
+	lab.Nft(t, r.host, observers+"table inet passed { counter forwarded { }\n chain forward { type filter hook forward priority filter + 2; policy accept; counter name forwarded\n }\n }", "-f", "-")
+	return func() uint64 {
+		text := lab.Nft(t, r.host, "", "list", "counter", "inet", "passed", "forwarded")
+		var n uint64
+		_, rest, _ := strings.Cut(text, "packets ")
+		_, _ = fmt.Sscan(rest, &n)
+		return n
+	}
+}
+
+// nth is the n-th address of the benchmark network.
+func nth(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}) }
+
+func TestFullRecordOfDenialsLetsNothingThrough(t *testing.T) {
+	pin(t)
+	o := newRouter(t)
+	through := passed(t, o)
+	k := open(t, o.host)
+	apply(t, k, fenced())
+	const sent = deniedSize + 1000
+	for i := range sent {
+		o.send(t, "blue", frame{Src: netip.MustParseAddr("172.18.0.2"), Dst: nth(i), Proto: UDP, Sport: 1000, Dport: 53})
+	}
+	o.settled(t, 1)
+	if n := through(); n != 0 {
+		t.Errorf("%d packets went through", n)
+	}
+	now := counters(t, k)
+	if got := now.Containers["000000000001"]; got.Denied.Packets != sent || got.Sent.Packets != sent {
+		t.Errorf("sent %d, counted %+v", sent, got)
+	}
+	// A rule ended by the full set would leave the packet to the rule for unknown sources.
+	if n := now.Reasons[Unknown].Packets; n != 0 {
+		t.Errorf("%d packets left the container's chains without a verdict", n)
+	}
+	if recorded := denials(t, k, "000000000001"); len(recorded) != deniedSize {
+		t.Errorf("%d destinations recorded, not %d", len(recorded), deniedSize)
+	}
+}
+
+func denials(t testing.TB, k *Kernel, id string) map[Denial]uint64 {
+	t.Helper()
+	list, err := k.Denials(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[Denial]uint64{}
+	for _, d := range list {
+		n := d.Packets
+		d.Count = Count{}
+		out[d] = n
+	}
+	return out
+}
+
+func TestDenialsAreRecordedByDestination(t *testing.T) {
+	pin(t)
+	o := newRouter(t)
+	k := open(t, o.host)
+	dst, dst6 := netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("2001:db8:2::2")
+	src, src6 := netip.MustParseAddr("172.18.0.2"), netip.MustParseAddr("fd00:2::2")
+	tests := map[string]struct {
+		packet frame
+		want   Denial
+	}{
+		"tcp by its port":                      {frame{Src: src, Dst: dst, Proto: TCP, Flags: syn, Dport: 443}, Denial{Dst: dst, Proto: TCP, Port: 443}},
+		"udp by its port":                      {frame{Src: src, Dst: dst, Proto: UDP, Dport: 53}, Denial{Dst: dst, Proto: UDP, Port: 53}},
+		"sctp by its port":                     {frame{Src: src, Dst: dst, Proto: SCTP, Dport: 99}, Denial{Dst: dst, Proto: SCTP, Port: 99}},
+		"icmp without port, not its checksum":  {frame{Src: src, Dst: dst, Proto: ICMP, Type: 8}, Denial{Dst: dst, Proto: ICMP}},
+		"gre without port":                     {frame{Src: src, Dst: dst, Proto: 47}, Denial{Dst: dst, Proto: 47}},
+		"udp over IPv6":                        {frame{Src: src6, Dst: dst6, Proto: UDP, Dport: 53}, Denial{Dst: dst6, Proto: UDP, Port: 53}},
+		"icmpv6 without port":                  {frame{Src: src6, Dst: dst6, Proto: ICMPv6, Type: 128}, Denial{Dst: dst6, Proto: ICMPv6}},
+		"an input packet like a forwarded one": {frame{Src: src, Dst: netip.MustParseAddr("172.18.0.1"), Proto: TCP, Flags: syn, Dport: 22}, Denial{Dst: netip.MustParseAddr("172.18.0.1"), Proto: TCP, Port: 22}},
+	}
+	lab.Nft(t, o.host, observers, "-f", "-")
+	last := uint16(100)
+	for name, test := range tests {
+		for _, without := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, no element limit %v", name, without), func(t *testing.T) {
+				r := fenced()
+				r.NoElementLimit = without
+				apply(t, k, Ruleset{})
+				apply(t, k, r)
+				for i := range 3 {
+					test.packet.Sport = 2000 + uint16(i)
+					o.send(t, "blue", test.packet)
+				}
+				last++
+				o.settled(t, last)
+				if got := denials(t, k, "000000000001"); len(got) != 1 || got[test.want] != 3 {
+					t.Errorf("recorded %v, want three packets to %v", got, test.want)
+				}
+			})
+		}
+	}
+}
+
+func TestCountersSurviveCommitsAndAdoption(t *testing.T) {
+	pin(t)
+	o := newRouter(t)
+	lab.Nft(t, o.host, observers, "-f", "-")
+	k := open(t, o.host)
+	r := fenced()
+	apply(t, k, r)
+	for i := range 7 {
+		o.send(t, "blue", frame{Src: netip.MustParseAddr("172.18.0.2"), Dst: nth(i), Proto: UDP, Sport: 1000, Dport: 53})
+		o.send(t, "blue", frame{Src: netip.MustParseAddr("172.18.0.2"), Dst: nth(i), Proto: TCP, Flags: syn | ack, Sport: 1000, Dport: 53}) // invalid
+	}
+	o.send(t, "blue", frame{Src: netip.MustParseAddr("172.18.0.99"), Dst: nth(1), Proto: UDP})
+	o.settled(t, 1)
+	start := counters(t, k)
+	if got := start.Containers["000000000001"]; got.Sent.Packets != 14 || got.Denied.Packets != 14 || start.Reasons[Unknown].Packets != 1 || start.Reasons[Invalid].Packets != 7 {
+		t.Fatalf("counted %+v", start)
+	}
+	record := denials(t, k, "000000000001")
+	steps := []struct {
+		name   string
+		change func(*Ruleset)
+	}{
+		{"another container comes", func(r *Ruleset) { r.Containers = append(r.Containers, Container{ID: "000000000003"}) }},
+		{"the policy changes", func(r *Ruleset) { r.Containers[0].Own.Allow.Nets.Any = nets("10.0.0.0/8") }},
+		{"the mode becomes audit", func(r *Ruleset) { r.Containers[0].Mode = Audit }},
+		{"the mode becomes reject", func(r *Ruleset) { r.Containers[0].Mode, r.Containers[0].Reject = Enforce, true }},
+		{"all of it becomes a dry run", func(r *Ruleset) { r.DryRun = true }},
+		{"a shared source comes", func(r *Ruleset) {
+			r.Sources = []Source{{Name: "default"}}
+			r.Containers[0].Shared = []string{"default"}
+		}},
+		{"the log group changes", func(r *Ruleset) { r.LogGroup = 40 }},
+		{"a new name", func(r *Ruleset) { r.Containers[0].Name = "web2" }},
+		{"an address more", func(r *Ruleset) {
+			r.Containers[0].Endpoints = append(r.Containers[0].Endpoints, Endpoint{"br-blue", netip.MustParseAddr("172.18.0.9")})
+		}},
+	}
+	for _, step := range steps {
+		for _, restart := range []bool{false, true} {
+			if restart {
+				_ = k.Close()
+				k = open(t, o.host)
+			} else {
+				r = clone(r)
+				step.change(&r)
+			}
+			apply(t, k, r)
+			if now := counters(t, k); now.Containers["000000000001"] != start.Containers["000000000001"] || now.Reasons[Unknown] != start.Reasons[Unknown] || now.Reasons[Invalid] != start.Reasons[Invalid] {
+				t.Errorf("%s, restart %v: %+v was %+v", step.name, restart, now, start)
+			}
+			if got := denials(t, k, "000000000001"); fmt.Sprint(got) != fmt.Sprint(record) {
+				t.Errorf("%s, restart %v: record is %v", step.name, restart, got)
+			}
+		}
+	}
+}
+
+// logged collects what nflog delivers until the test ends.
+type logged struct {
+	mu    sync.Mutex
+	drops []droplog.Drop
+}
+
+func readLog(t *testing.T, n *lab.Namespace) *logged {
+	t.Helper()
+	l := &logged{}
+	reader, err := droplog.New(droplog.Options{Group: 32, NetNS: n.FD(), Handle: func(d droplog.Drop) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.drops = append(l.drops, d)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- reader.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// from returns what was delivered of a chain.
+func (l *logged) from(chain string) []droplog.Drop {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []droplog.Drop
+	for _, d := range l.drops {
+		if strings.HasPrefix(d.Prefix, chain+" ") {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// await polls until enough packets of a chain were delivered.
+func (l *logged) await(chain string, n int, wait time.Duration) bool {
+	for deadline := time.Now().Add(wait); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if len(l.from(chain)) >= n {
+			return true
+		}
+	}
+	return false
+}
+
+func TestLogDeliversNewDestinationsAndEnduresFloods(t *testing.T) {
+	pin(t)
+	o := newRouter(t)
+	lab.Nft(t, o.host, observers, "-f", "-")
+	l := readLog(t, o.host)
+	k := open(t, o.host)
+	r := fenced()
+	r.Containers = append(r.Containers, Container{ID: "000000000003", Endpoints: []Endpoint{{"br-blue", netip.MustParseAddr("172.18.0.4")}}})
+	apply(t, k, r)
+	first, second := netip.MustParseAddr("172.18.0.2"), netip.MustParseAddr("172.18.0.3")
+	ready := false
+	for i := 0; i < 50 && !ready; i++ { // until the reader listens
+		o.send(t, "blue", frame{Src: netip.MustParseAddr("172.18.0.4"), Dst: nth(i), Proto: UDP, Dport: 53})
+		ready = l.await("c_000000000003", 1, 100*time.Millisecond)
+	}
+	if !ready {
+		t.Fatal("nothing is delivered")
+	}
+	for i := range 3 {
+		for range 50 {
+			o.send(t, "blue", frame{Src: first, Dst: nth(i), Proto: UDP, Sport: 1, Dport: 53})
+		}
+	}
+	if !l.await("c_000000000001", 3, 5*time.Second) {
+		t.Fatalf("of three new destinations %d were delivered", len(l.from("c_000000000001")))
+	}
+	start := time.Now()
+	const flood = 5000
+	for i := range flood {
+		o.send(t, "blue", frame{Src: first, Dst: nth(100 + i), Proto: UDP, Sport: 1, Dport: 53})
+		if i == flood/2 {
+			o.send(t, "blue", frame{Src: second, Dst: nth(7), Proto: TCP, Flags: syn, Dport: 80})
+		}
+	}
+	took := time.Since(start)
+	if !l.await("c_000000000002", 1, 5*time.Second) {
+		t.Error("the flood hid another container's denial")
+	}
+	d := l.from("c_000000000002")[0]
+	if d.Prefix != "c_000000000002 denied drop" || d.Dst != nth(7) || d.DstPort != 80 || d.In != "br-blue" {
+		t.Errorf("delivered %+v", d)
+	}
+	most := 3 + 20 + int(took.Seconds()*10) + 2
+	got := l.from("c_000000000001")
+	t.Logf("of %d denied packets in %v, %d were delivered", flood+150, took, len(got))
+	if len(got) < 20 || len(got) > most {
+		t.Errorf("%d packets delivered, of at most %d", len(got), most)
+	}
+	seen := map[netip.Addr]bool{}
+	for _, d := range got {
+		if seen[d.Dst] {
+			t.Errorf("%s was delivered twice", d.Dst)
+		}
+		seen[d.Dst] = true
+	}
+}
+
+func TestRejectAnswersAndDropDoesNot(t *testing.T) {
+	pin(t)
+	o := newRouter(t)
+	lab.Nft(t, o.host, observers, "-f", "-")
+	ipBatch(t, o.host, "neigh add 172.18.0.2 lladdr 02:00:00:00:01:62 dev br-blue\nneigh add fd00:2::2 lladdr 02:00:00:00:01:62 dev br-blue\n")
+	answers := o.listen(t, "blue")
+	k := open(t, o.host)
+	src, src6 := netip.MustParseAddr("172.18.0.2"), netip.MustParseAddr("fd00:2::2")
+	dst, dst6 := netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("2001:db8:2::2")
+	tests := map[string]struct {
+		packet frame
+		answer func(b []byte) bool // of the IP packet
+	}{
+		"tcp is reset":                       {frame{Src: src, Dst: dst, Proto: TCP, Flags: syn}, func(b []byte) bool { return b[9] == TCP && b[33]&rst != 0 }},
+		"udp is told prohibited":             {frame{Src: src, Dst: dst, Proto: UDP}, func(b []byte) bool { return b[9] == ICMP && b[20] == 3 && b[21] == 13 }},
+		"tcp over IPv6 is reset":             {frame{Src: src6, Dst: dst6, Proto: TCP, Flags: syn}, func(b []byte) bool { return b[6] == TCP && b[53]&rst != 0 }},
+		"udp over IPv6 is told prohibited":   {frame{Src: src6, Dst: dst6, Proto: UDP}, func(b []byte) bool { return b[6] == ICMPv6 && b[40] == 1 && b[41] == 1 }},
+		"tcp to the host is reset":           {frame{Src: src, Dst: netip.MustParseAddr("172.18.0.1"), Proto: TCP, Flags: syn}, func(b []byte) bool { return b[9] == TCP && b[33]&rst != 0 }},
+		"udp to the host is told prohibited": {frame{Src: src, Dst: netip.MustParseAddr("172.18.0.1"), Proto: UDP}, func(b []byte) bool { return b[9] == ICMP && b[20] == 3 && b[21] == 13 }},
+	}
+	last := uint16(100)
+	for name, test := range tests {
+		for _, reject := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s: %v", name, reject), func(t *testing.T) {
+				r := fenced()
+				r.Containers[0].Reject = reject
+				apply(t, k, r)
+				answers() // what came before is of no matter
+				last++
+				test.packet.Sport, test.packet.Dport = 3000+last, 7
+				o.send(t, "blue", test.packet)
+				last++
+				o.settled(t, last)
+				got := false
+				for _, b := range answers() {
+					got = got || test.answer(b)
+				}
+				if got != reject {
+					t.Errorf("answered: %v", got)
+				}
+			})
+		}
+	}
+}
+
+// listen returns what came out of a wire since the last call, as IP packets of at least 64 bytes.
+func (r *router) listen(t testing.TB, wire string) func() [][]byte {
+	t.Helper()
+	name, err := unix.Getsockname(r.sockets[wire])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fd int
+	err = r.wires.Do(func() error {
+		all := uint16(unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8)
+		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(all)); err != nil {
+			return err
+		}
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: name.(*unix.SockaddrLinklayer).Ifindex})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return func() [][]byte {
+		var out [][]byte
+		for {
+			b := make([]byte, 2048)
+			n, from, err := unix.Recvfrom(fd, b, 0)
+			if err != nil {
+				return out
+			}
+			if link, ok := from.(*unix.SockaddrLinklayer); ok && link.Pkttype != unix.PACKET_OUTGOING {
+				out = append(out, b[:max(n, 64)])
+			}
+		}
+	}
+}

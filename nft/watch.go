@@ -1,0 +1,73 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Watch calls changed after anybody but this Kernel touched table inet dockerwall, until ctx is done.
+// Lost notifications count as a change. The packet path's own elements notify nobody.
+func (k *Kernel) Watch(ctx context.Context, changed func()) error {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: k.options.NetNS})
+	if err != nil {
+		return explainErrno(fmt.Errorf("open netlink socket: %w", err))
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if err := conn.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
+		return explainErrno(fmt.Errorf("subscribe to nf_tables changes: %w", err))
+	}
+	port, err := k.conn.GetPortID()
+	if err != nil {
+		return fmt.Errorf("read netlink port: %w", err)
+	}
+	for {
+		messages, err := conn.Receive()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			changed()
+		case err != nil:
+			return fmt.Errorf("receive nf_tables changes: %w", err)
+		case foreign(messages, port):
+			changed()
+		}
+	}
+}
+
+// foreign says whether one of the messages tells of a change of our table by another netlink port:
+// the kernel puts the requester's into the header (nf_tables_api.c, nf_tables_*_notify).
+func foreign(messages []netlink.Message, port uint32) bool {
+	for _, m := range messages {
+		if m.Header.PID != port && concernsUs(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// concernsUs reads the table's name, which is attribute 1 of every nf_tables object.
+func concernsUs(m netlink.Message) bool {
+	const tableName = unix.NFTA_TABLE_NAME
+	if uint16(m.Header.Type)>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.Data) < 4 || m.Data[0] != unix.NFPROTO_INET {
+		return false
+	}
+	if uint16(m.Header.Type)&0xff == unix.NFT_MSG_NEWGEN {
+		return false
+	}
+	attributes, err := netlink.UnmarshalAttributes(m.Data[4:])
+	if err != nil {
+		return false
+	}
+	for _, a := range attributes {
+		if a.Type&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER) == tableName {
+			return strings.TrimRight(string(a.Data), "\x00") == TableName
+		}
+	}
+	return false
+}
