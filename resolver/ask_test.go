@@ -19,7 +19,7 @@ func TestNextServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		return netip.MustParseAddrPort(c.LocalAddr().String())
 	}()
 	code := func(c int) netip.AddrPort {

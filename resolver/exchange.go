@@ -89,7 +89,7 @@ func (x exchanger) exchange(ctx context.Context, network string, server netip.Ad
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	c := &dns.Conn{Conn: conn, UDPSize: readSize}
 	if err := c.WriteMsg(q); err != nil {

@@ -201,7 +201,7 @@ func TestMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err) // EPERM must be tolerated
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	raw, err := conn.(*net.UDPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)

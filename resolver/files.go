@@ -53,7 +53,7 @@ func readText(path string) Text {
 	if err != nil {
 		return Text{Path: path, Err: err}
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	data, err := io.ReadAll(io.LimitReader(file, maxFile))
 	return Text{Path: path, Data: data, Err: err}
 }

@@ -33,7 +33,7 @@ func serve(t *testing.T, handle func(w dns.ResponseWriter, q *dns.Msg)) netip.Ad
 		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
 			break
 		}
-		udp.Close()
+		_ = udp.Close()
 	}
 	if err != nil {
 		t.Fatal(err)

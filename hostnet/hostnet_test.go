@@ -1,0 +1,189 @@
+package hostnet_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+
+	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/internal/lab"
+)
+
+// inNamespace runs f in a namespace of the test's own.
+func inNamespace(t testing.TB, f func() error) {
+	t.Helper()
+	lab.Require(t)
+	ns, err := lab.NewNamespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := ns.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := ns.Do(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func addLink(l netlink.Link, addrs ...string) error {
+	if err := netlink.LinkAdd(l); err != nil {
+		return fmt.Errorf("add %s: %w", l.Attrs().Name, err)
+	}
+	for _, text := range addrs {
+		a, err := netlink.ParseAddr(text)
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(l, a); err != nil {
+			return fmt.Errorf("add %s: %w", text, err)
+		}
+	}
+	return netlink.LinkSetUp(l)
+}
+
+func bridge(name string) *netlink.Bridge {
+	return &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
+}
+
+func veth(name string) *netlink.Veth {
+	return &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}
+}
+
+func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
+	var got hostnet.Interfaces
+	var linkLocal []netip.Addr
+	inNamespace(t, func() error {
+		for _, err := range []error{
+			addLink(bridge("docker0"), "172.17.0.1/16", "fd00:17::1/64", "fe80::17/64"),
+			addLink(bridge("br-lan"), "192.168.1.1/24"), addLink(bridge("virbr0")),
+			addLink(veth("eth0"), "198.51.100.1/24", "2001:db8:ffff::1/64", "172.17.0.1/32"),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		var err error
+		if got, err = hostnet.Read(); err != nil {
+			return err
+		}
+		for _, a := range got.Addrs {
+			if a.IsLinkLocalUnicast() { // the kernel's own, made of MACs
+				linkLocal = append(linkLocal, a)
+			}
+		}
+		return nil
+	})
+	if diff := cmp.Diff([]string{"br-lan", "docker0", "virbr0"}, got.Bridges); diff != "" {
+		t.Errorf("bridges (-want +got):\n%s", diff)
+	}
+	var global []string
+	for _, a := range got.Addrs {
+		if a.Is4In6() || a.Zone() != "" {
+			t.Errorf("%s is no plain address", a)
+		}
+		if !a.IsLinkLocalUnicast() {
+			global = append(global, a.String())
+		}
+	}
+	want := []string{"127.0.0.1", "172.17.0.1", "192.168.1.1", "198.51.100.1", "::1", "2001:db8:ffff::1", "fd00:17::1"}
+	if diff := cmp.Diff(want, global); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
+	}
+	if !slices.Contains(linkLocal, netip.MustParseAddr("fe80::17")) {
+		t.Errorf("link-local addresses: %v", linkLocal)
+	}
+	if !slices.IsSortedFunc(got.Addrs, netip.Addr.Compare) {
+		t.Errorf("not sorted: %v", got.Addrs)
+	}
+}
+
+// TestReadWhileInterfacesComeAndGo stands for a host that starts containers: the kernel then interrupts
+// dumps (NLM_F_DUMP_INTR).
+func TestReadWhileInterfacesComeAndGo(t *testing.T) {
+	inNamespace(t, func() error {
+		for i := range 300 {
+			if err := addLink(veth(fmt.Sprint("v", i))); err != nil {
+				return err
+			}
+		}
+		if err := addLink(bridge("docker0"), "172.17.0.1/16"); err != nil {
+			return err
+		}
+		handle, err := netlink.NewHandle() // its socket stays in this namespace
+		if err != nil {
+			return err
+		}
+		defer handle.Close()
+		stop, stopped := make(chan struct{}), make(chan error, 1)
+		go func() { stopped <- churn(handle, stop) }()
+		for range 200 {
+			got, readErr := hostnet.Read()
+			if readErr != nil {
+				err = readErr
+				break
+			}
+			if !slices.Contains(got.Bridges, "docker0") || !slices.Contains(got.Addrs, netip.MustParseAddr("172.17.0.1")) {
+				err = fmt.Errorf("docker0 or its address is missing: %v", got)
+				break
+			}
+		}
+		close(stop)
+		if churnErr := <-stopped; err == nil {
+			err = churnErr
+		}
+		return err
+	})
+}
+
+func churn(h *netlink.Handle, stop chan struct{}) error {
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		l := veth("come")
+		if err := h.LinkAdd(l); err != nil {
+			return err
+		}
+		if err := h.LinkDel(l); err != nil {
+			return err
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, n := range []int{10, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			inNamespace(b, func() error {
+				for i := range n { // both ends up, so that each has a link-local address
+					v := veth(fmt.Sprint("v", i))
+					if err := addLink(v); err != nil {
+						return err
+					}
+					peer, err := netlink.LinkByName(v.PeerName)
+					if err != nil {
+						return err
+					}
+					if err := netlink.LinkSetUp(peer); err != nil {
+						return err
+					}
+				}
+				b.ResetTimer()
+				for range b.N {
+					if _, err := hostnet.Read(); err != nil {
+						return err
+					}
+				}
+				b.StopTimer()
+				return nil
+			})
+		})
+	}
+}

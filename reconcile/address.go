@@ -1,0 +1,98 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/resolver"
+)
+
+// addresses knows what names mean now, and what of it DNS answers may open on this host.
+type addresses struct {
+	guard resolver.Guard
+	names map[string][]netip.Addr
+	below map[string][]string // names beneath each parent, made when a wildcard first asks
+}
+
+// The guard's words that have a remedy of their own.
+const (
+	reasonHost    = "host"
+	reasonPrivate = "private"
+)
+
+func newAddresses(s State) addresses {
+	out := addresses{names: s.Names}
+	for _, a := range plainAddrs(s.Interfaces.Addrs) {
+		if !a.IsLoopback() && !a.IsLinkLocalUnicast() { // refused anyway; of the latter each veth has one
+			out.guard.Host = append(out.guard.Host, a)
+		}
+	}
+	for _, n := range s.Docker.Networks {
+		out.guard.Docker = append(out.guard.Docker, plainPrefixes(n.Subnets)...)
+	}
+	return out
+}
+
+// matched are the names that p means.
+func (a *addresses) matched(p policy.Pattern) []string {
+	if !p.Wild() {
+		return []string{p.Name()}
+	}
+	if a.below == nil {
+		a.below = map[string][]string{}
+		for name := range a.names {
+			for _, parent, ok := strings.Cut(name, "."); ok; _, parent, ok = strings.Cut(parent, ".") {
+				a.below[parent] = append(a.below[parent], name)
+			}
+		}
+	}
+	return a.below[p.Name()]
+}
+
+// plain is an address as the kernel's sets take it, unmapped. One with a zone is none: the zone is the
+// host's, and nothing that a container could send to.
+func plain(a netip.Addr) (netip.Addr, bool) {
+	a = a.Unmap()
+	return a, a.IsValid() && a.Zone() == ""
+}
+
+// plainAddrs are all that plain leaves, sorted, each once.
+func plainAddrs(addrs []netip.Addr) []netip.Addr {
+	out := make([]netip.Addr, 0, len(addrs))
+	for _, a := range addrs {
+		if a, ok := plain(a); ok {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+// plainPrefixes are the prefixes likewise, masked. A mapped one that is more than IPv4 is left out.
+func plainPrefixes(prefixes []netip.Prefix) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(prefixes))
+	for _, p := range prefixes {
+		if p.Addr().Is4In6() {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+		if p.IsValid() {
+			out = append(out, p.Masked())
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
+}
+
+// spellings are p and, of an IPv4 prefix, what stands for it under NAT64's well-known prefix (RFC 6052)
+// and 6to4 (RFC 3056).
+func spellings(p netip.Prefix) []netip.Prefix {
+	if !p.Addr().Is4() {
+		return []netip.Prefix{p}
+	}
+	v4 := p.Addr().As4()
+	nat64 := [16]byte{0, 0x64, 0xff, 0x9b, 12: v4[0], v4[1], v4[2], v4[3]}
+	sixToFour := [16]byte{0x20, 0x02, v4[0], v4[1], v4[2], v4[3]}
+	return []netip.Prefix{p, netip.PrefixFrom(netip.AddrFrom16(nat64), 96+p.Bits()), netip.PrefixFrom(netip.AddrFrom16(sixToFour), 16+p.Bits())}
+}

@@ -1,0 +1,79 @@
+package reconcile
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/docker/dockertest"
+	"github.com/dockerwall/dockerwall/policy"
+)
+
+// crowd is a host of n containers with 20 tokens each: names, addresses, prefixes, ports, a wildcard
+// and a denial, beside the labels that Compose sets.
+func crowd(n int) State {
+	config := Config{LogGroup: 32}
+	config.Default, _ = policy.Parse("*.example.org, ntp.example.net:123/udp, !203.0.113.66")
+	s := State{Config: config, ImageLabels: map[string]map[string]string{"app": {"maintainer": "x"}}, Names: map[string][]netip.Addr{}, Resolvers: addrs("198.51.100.53")}
+	s.Interfaces.Addrs = addrs("127.0.0.1", "198.51.100.1", "::1")
+	var network docker.Network
+	for i := range n {
+		if i%250 == 0 {
+			if i > 0 {
+				s.Docker.Networks = append(s.Docker.Networks, network)
+			}
+			id := dockertest.ID(fmt.Sprint("network", i))
+			subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 20, byte(i / 250), 0}), 24)
+			network = docker.Network{ID: id, Name: fmt.Sprint("net", i), Bridge: "br-" + id[:12], Subnets: []netip.Prefix{subnet}}
+		}
+		id := dockertest.ID(fmt.Sprint("container", i))
+		tokens := []string{"*.cdn" + fmt.Sprint(i%50) + ".example.com", "!10.0.0." + fmt.Sprint(i%250), "_host_:5432/tcp"}
+		for j := range 6 {
+			name := fmt.Sprintf("n%d-%d.example.com", i, j)
+			s.Names[name] = []netip.Addr{netip.AddrFrom4([4]byte{203, 0, byte(i), byte(j)}), netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 14: byte(i), 15: byte(j)})}
+			tokens = append(tokens, name, fmt.Sprintf("192.0.2.%d:%d/tcp", j*7+1, 1000+i%100))
+		}
+		for j := range 5 {
+			tokens = append(tokens, fmt.Sprintf("10.%d.%d.0/24", i%256, j))
+		}
+		labels := map[string]string{policy.LabelOutbound: strings.Join(tokens, ", ")}
+		for j := range 10 {
+			labels[fmt.Sprintf("com.docker.compose.label%d", j)] = fmt.Sprint("value", i)
+		}
+		s.Docker.Containers = append(s.Docker.Containers, docker.Container{ID: id, Name: fmt.Sprint("c", i), ImageID: "app", State: "running", Labels: labels})
+		network.Endpoints = append(network.Endpoints, docker.Endpoint{ContainerID: id, IPv4: netip.AddrFrom4([4]byte{172, 20, byte(i / 250), byte(i%250 + 2)})})
+	}
+	s.Docker.Networks = append(s.Docker.Networks, network)
+	return s
+}
+
+// BenchmarkBuild is a run of the loop after the first: labels were read when their containers appeared.
+func BenchmarkBuild(b *testing.B) {
+	for _, n := range []int{1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := crowd(n)
+			s.read = s.readAll(nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				s.read = s.readAll(s.read)
+				Names(s)
+				if r, _ := Build(s); len(r.Containers) != n {
+					b.Fatal("containers are missing")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFirstBuild is the run after a start, or that of a caller without a Gather.
+func BenchmarkFirstBuild(b *testing.B) {
+	s := crowd(1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.read = s.readAll(nil)
+		Names(s)
+		Build(s)
+	}
+}

@@ -1,0 +1,156 @@
+package reconcile
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/policy"
+)
+
+// Names of the sources that containers share.
+const (
+	sourceDefault   = "default"
+	sourceResolvers = "resolvers"
+)
+
+// Build turns a state into the ruleset it asks for and what is wrong with it. It is pure and total:
+// order of input does not matter, a problem never widens, and what the kernel or nft would refuse (a
+// bridge's name, an ID that is none) is left out and reported, never passed on: one stranger must not
+// void everybody's commit.
+//
+// Labels that a container has from its image are ignored, see [policy.ParseLabels]. Of a container whose image
+// is not in ImageLabels nobody can tell which those are. Then what only narrows counts, that is denials and
+// dockerwall.deny, and allows and dockerwall.mode do not; that is an Error which says how to get them back.
+func Build(s State) (nft.Ruleset, []Problem) {
+	b := builder{state: s, rules: s.skeleton(), preset: compile(s.Config.Default), resolvers: plainAddrs(s.Resolvers), addresses: newAddresses(s)}
+	b.networks()
+	b.sources()
+	b.containers()
+	slices.SortFunc(b.problems, compareProblems)
+	return b.rules, slices.Compact(b.problems)
+}
+
+// Boot is the ruleset of a host whose Engine has not answered yet: nobody's source is known, so what
+// comes from any bridge that may be Docker's is denied, docker0's and docker_gwbridge's if those networks
+// are managed.
+func Boot(c Config) nft.Ruleset {
+	r := State{Config: c}.skeleton()
+	for _, n := range []docker.Network{{Name: "bridge", Bridge: "docker0"}, {Name: "docker_gwbridge", Bridge: "docker_gwbridge"}} {
+		if c.Networks.Manages(n.Name) {
+			r.Bridges = append(r.Bridges, nft.Bridge{Name: n.Bridge})
+		}
+	}
+	return r
+}
+
+func (s State) skeleton() nft.Ruleset {
+	return nft.Ruleset{
+		DryRun: s.Config.DryRun, LogGroup: s.Config.LogGroup, NoElementLimit: s.Config.NoElementLimit,
+		FenceUnknown: !s.Config.Networks.Only(),
+	}
+}
+
+type builder struct {
+	state     State
+	rules     nft.Ruleset
+	problems  []Problem
+	endpoints map[string][]nft.Endpoint // by container ID
+	unfenced  map[string]string         // container ID -> an unmanaged network it sits on
+	preset    compiled                  // DEFAULT_OUTBOUND
+	resolvers []netip.Addr              // that Docker gives
+	addresses addresses
+}
+
+// sources are what containers share: DEFAULT_OUTBOUND and the resolvers Docker gives them.
+func (b *builder) sources() {
+	if b.hasDefault() {
+		b.rules.Sources = append(b.rules.Sources, b.source(sourceDefault, b.preset, b.resolvers, Problem{}))
+	}
+	b.rules.Sources = append(b.rules.Sources, nft.Source{Name: sourceResolvers, Allow: nft.Matches{Resolvers: b.resolvers}})
+}
+
+func (b *builder) hasDefault() bool { return len(b.state.Config.Default.Tokens) > 0 }
+
+// containers compiles each container with an endpoint on a fenced network.
+func (b *builder) containers() {
+	sorted := slices.Clone(b.state.Docker.Containers)
+	slices.SortFunc(sorted, func(x, y docker.Container) int { return strings.Compare(x.ID, y.ID) })
+	b.rules.Containers = make([]nft.Container, 0, len(sorted))
+	for i, c := range sorted {
+		ends := b.endpoints[c.ID]
+		switch {
+		case len(ends) == 0:
+			b.outside(c)
+			continue
+		case !isShortID(short(c.ID)):
+			b.reportOn(c, policy.Problem{
+				Severity: policy.Error, Token: c.ID, Message: "the container's ID is none of Docker's, so it cannot be told from others; all it sends is denied",
+				Remedy: "create the container anew",
+			})
+			continue
+		case i > 0 && short(sorted[i-1].ID) == short(c.ID):
+			b.reportOn(c, policy.Problem{
+				Severity: policy.Error, Token: short(c.ID), Message: "another container's ID begins with the same 12 digits; all that this one sends is denied",
+				Remedy: "create the container anew",
+			})
+			continue
+		}
+		if network, ok := b.unfenced[c.ID]; ok {
+			b.reportOn(c, policy.Problem{
+				Severity: policy.Warning, Token: network,
+				Message: "the container is fenced, but also sits on a network that is not: a free way out",
+				Remedy:  "disconnect it from that network, or manage the network too (GATEWAY_NETWORKS)",
+			})
+		}
+		b.rules.Containers = append(b.rules.Containers, b.container(c, ends))
+	}
+}
+
+func (b *builder) container(c docker.Container, ends []nft.Endpoint) nft.Container {
+	labels := b.state.labels(c)
+	for _, p := range labels.problems {
+		b.reportOn(c, p)
+	}
+	out := nft.Container{ID: short(c.ID), Name: c.Name, Mode: modeOf(labels.mode), Reject: labels.reject, Endpoints: ends}
+	resolvers := b.resolvers
+	if len(c.Resolvers) > 0 {
+		resolvers = plainAddrs(c.Resolvers)
+	}
+	out.Own = b.source("", labels.outbound, resolvers, Problem{Container: c.Name, ID: c.ID})
+	if len(c.Resolvers) > 0 {
+		out.Own.Allow.Resolvers = resolvers
+		if b.preset.deniesDNS {
+			out.Own.Deny.Resolvers = resolvers
+		}
+	} else {
+		out.Shared = append(out.Shared, sourceResolvers)
+	}
+	if b.hasDefault() {
+		out.Shared = append(out.Shared, sourceDefault)
+	}
+	slices.Sort(out.Shared)
+	return out
+}
+
+func denies(p policy.Policy, d policy.Destination) bool {
+	return slices.ContainsFunc(p.Tokens, func(t policy.Token) bool { return t.Deny && t.Dest == d })
+}
+
+func modeOf(m policy.Mode) nft.Mode {
+	switch m {
+	case policy.ModeAudit:
+		return nft.Audit
+	case policy.ModeOff:
+		return nft.Off
+	default:
+		return nft.Enforce
+	}
+}
+
+// short is the part of an ID that names its objects.
+func short(id string) string { return id[:min(12, len(id))] }
+
+func isShortID(id string) bool { return id != "" && nft.ContainerOf("c_"+id) == id }

@@ -1,0 +1,262 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dockerwall/dockerwall/nft"
+)
+
+// Kernel is the table as the loop needs it.
+type Kernel interface {
+	// Apply makes the table equal to the ruleset, or leaves it as it was.
+	Apply(nft.Ruleset) (nft.Report, error)
+	// Exists says whether a table stands, whoever made it.
+	Exists() (bool, error)
+}
+
+// Options are what a Loop works with. All of Gather and Kernel are required.
+type Options struct {
+	Gather Gather
+	Kernel Kernel
+	Settle time.Duration // from the first kick to the run; 1 ms
+	Retry  time.Duration // after the first failure, doubled up to 32 times; 100 ms
+	Resync time.Duration // between full listings; 1 min
+	Logger *slog.Logger
+	// Leaving is told of containers whose counters the coming commit deletes.
+	Leaving func([]nft.Container)
+	// Done is told of every run. Both are called from the loop's goroutine.
+	Done func(Outcome)
+}
+
+// Outcome is what one run came to. After an error, State to Problems are those of the last good run.
+type Outcome struct {
+	State    State
+	Ruleset  nft.Ruleset
+	Problems []Problem
+	Report   nft.Report
+	Err      error
+	Refused  bool // Err is the kernel's
+	At       time.Time
+}
+
+// Loop runs reconciliation. It is made by [New] and driven by [Loop.Run].
+type Loop struct {
+	options Options
+	kick    chan struct{}
+
+	mu   sync.Mutex
+	last Outcome
+	good bool // a run has succeeded
+}
+
+// New checks the options.
+func New(o Options) (*Loop, error) {
+	if g := o.Gather; o.Kernel == nil || g.Engine == nil || g.Resolver == nil || g.Interfaces == nil {
+		return nil, errors.New("reconcile: Kernel, Engine, Resolver and Interfaces are required")
+	}
+	setDefault(&o.Settle, time.Millisecond)
+	setDefault(&o.Retry, 100*time.Millisecond)
+	setDefault(&o.Resync, time.Minute)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Done == nil {
+		o.Done = func(Outcome) {}
+	}
+	if o.Leaving == nil {
+		o.Leaving = func([]nft.Container) {}
+	}
+	return &Loop{options: o, kick: make(chan struct{}, 1)}, nil
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+// Kick asks for a run soon. It never blocks; kicks before that run merge into it.
+func (l *Loop) Kick() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Last returns the newest outcome, and whether any run has succeeded yet.
+func (l *Loop) Last() (Outcome, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last, l.good
+}
+
+// Run reconciles until ctx is done, then returns nil. The first run starts at once; it is not kept
+// waiting by an Engine that does not answer: then, on a host without a table, the boot ruleset fences
+// what may be Docker's. It is an error if the table was removed, or is another process's.
+func (l *Loop) Run(ctx context.Context) error {
+	resync := time.NewTicker(l.options.Resync)
+	defer resync.Stop()
+	wait := time.Duration(0)
+	failures := 0
+	for {
+		if !l.sleep(ctx, wait, failures > 0) {
+			return nil
+		}
+		outcome := l.run(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(outcome.Err, nft.ErrRemoved), errors.Is(outcome.Err, nft.ErrOwned) && failures >= dying:
+			return outcome.Err
+		}
+		l.note(outcome)
+		if outcome.Err != nil {
+			wait = l.options.Retry << min(failures, 5)
+			failures++
+			continue
+		}
+		failures = 0
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.kick:
+		case <-resync.C:
+			l.options.Gather.Engine.Invalidate()
+		}
+		// A busy host may kick without end: leave as much time between runs as one takes.
+		wait = max(l.options.Settle, min(outcome.Report.Took, 5*time.Millisecond))
+	}
+}
+
+// dying is how many failures in a row an earlier owner of the table has to be gone, if it is just ending.
+const dying = 3
+
+// sleep waits; kicks cannot push the run back. After a failure, one ends the wait: the Engine may be
+// there again.
+func (l *Loop) sleep(ctx context.Context, d time.Duration, retry bool) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	kick := l.kick
+	if !retry {
+		kick = nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-kick:
+	}
+	return true
+}
+
+// run takes the state, builds and commits.
+func (l *Loop) run(ctx context.Context) Outcome {
+	select { // what is kicked from here on is seen by this run or makes another
+	case <-l.kick:
+	default:
+	}
+	state, err := l.state(ctx)
+	if err != nil {
+		l.boot()
+		return l.failed(err)
+	}
+	outcome := Outcome{State: state, At: time.Now()}
+	outcome.Ruleset, outcome.Problems = Build(state)
+	l.announce(outcome.Ruleset)
+	if outcome.Report, err = l.options.Kernel.Apply(outcome.Ruleset); err != nil {
+		outcome = l.failed(err)
+		outcome.Refused = true
+	}
+	return outcome
+}
+
+// firstAnswer is how long the first run waits for an Engine that accepts but does not answer: under
+// systemd it may itself be waiting for us.
+const firstAnswer = 3 * time.Second
+
+func (l *Loop) state(ctx context.Context) (State, error) {
+	if _, good := l.Last(); !good {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, firstAnswer)
+		defer cancel()
+	}
+	return l.options.Gather.State(ctx)
+}
+
+// announce tells of containers that the next ruleset no longer has.
+func (l *Loop) announce(next nft.Ruleset) {
+	last, _ := l.Last()
+	var leaving []nft.Container
+	for _, c := range last.Ruleset.Containers {
+		if _, stays := slices.BinarySearchFunc(next.Containers, c.ID, func(c nft.Container, id string) int { return strings.Compare(c.ID, id) }); !stays {
+			leaving = append(leaving, c)
+		}
+	}
+	if len(leaving) > 0 {
+		l.options.Leaving(leaving)
+	}
+}
+
+func (l *Loop) failed(err error) Outcome {
+	outcome, _ := l.Last()
+	outcome.Err, outcome.At, outcome.Report, outcome.Refused = err, time.Now(), nft.Report{}, false
+	return outcome
+}
+
+// boot commits the boot ruleset where no table stands: nobody is to reach anything before we know who
+// may. A table that stands is better informed and stays.
+func (l *Loop) boot() {
+	if _, good := l.Last(); good {
+		return
+	}
+	if exists, err := l.options.Kernel.Exists(); err != nil || exists {
+		return
+	}
+	if _, err := l.options.Kernel.Apply(Boot(l.options.Gather.Config)); err != nil {
+		l.options.Logger.Error("boot table not committed", "err", err)
+		return
+	}
+	l.options.Logger.Info("boot table committed: what comes from Docker's bridges is denied until the Engine answers")
+}
+
+// note keeps the outcome and says what changed, once.
+func (l *Loop) note(o Outcome) {
+	l.mu.Lock()
+	last := l.last
+	l.last = o
+	l.good = l.good || o.Err == nil
+	l.mu.Unlock()
+	l.options.Done(o)
+	switch {
+	case o.Err != nil && (last.Err == nil || last.Err.Error() != o.Err.Error()):
+		l.options.Logger.Error("reconcile failed; the table stays as it is", "err", o.Err)
+	case o.Err == nil && o.Report.Changed:
+		l.options.Logger.Info("table committed", "containers", len(o.Ruleset.Containers), "ops", o.Report.Ops,
+			"took", o.Report.Took, "adopted", o.Report.Adopted)
+	}
+	if o.Err == nil {
+		l.reportNew(last.Problems, o.Problems)
+	}
+}
+
+// reportNew logs each problem once, when it appears.
+func (l *Loop) reportNew(last, now []Problem) {
+	known := make(map[Problem]bool, len(last))
+	for _, p := range last {
+		known[p] = true
+	}
+	for _, p := range now {
+		if !known[p] {
+			l.options.Logger.Warn("problem", "container", p.Container, "what", p.Problem.String())
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package reconcile
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/policy"
+)
+
+// compiled is a policy of which only what names and _dns_ mean now is missing. It depends on nothing
+// but the text, so it is made once in the life of a container.
+type compiled struct {
+	allow, deny           nft.Matches
+	allowNames, denyNames []named // by clause
+	deniesDNS             bool
+}
+
+// named is a token that names a pattern.
+type named struct {
+	pattern policy.Pattern
+	clause  nft.Clause
+}
+
+func compile(p policy.Policy) compiled {
+	isDenial := func(t policy.Token) bool { return t.Deny }
+	allow := slices.DeleteFunc(slices.Clone(p.Tokens), isDenial)
+	deny := slices.DeleteFunc(slices.Clone(p.Tokens), func(t policy.Token) bool { return !t.Deny })
+	out := compiled{deniesDNS: denies(p, policy.DNS)}
+	out.allow, out.allowNames = matches(allow)
+	out.deny, out.denyNames = matches(deny)
+	return out
+}
+
+// matches compiles tokens that all allow, or all deny. For _dns_ see source: it is implied.
+func matches(tokens []policy.Token) (nft.Matches, []named) {
+	var out nft.Matches
+	var names []named
+	var single, wide []policy.Token
+	for _, t := range tokens {
+		clause := clauseOf(t.Clause)
+		switch d := t.Dest.(type) {
+		case policy.Literal:
+			if d.Single() {
+				single = append(single, t)
+			} else {
+				wide = append(wide, t)
+			}
+		case policy.Pattern:
+			names = append(names, named{d, clause})
+		case policy.Special:
+			addSpecial(&out, d, clause)
+		}
+	}
+	out.Addrs, out.Nets = singles(single), literals(wide)
+	slices.SortStableFunc(names, func(x, y named) int { return compareClauses(x.clause, y.clause) })
+	return out, names
+}
+
+func clauseOf(c policy.Clause) nft.Clause {
+	out := nft.Clause{Ports: nft.Ports{First: c.Ports.First, Last: c.Ports.Last}}
+	switch c.Proto {
+	case policy.ProtoTCP:
+		out.Proto = nft.TCP
+	case policy.ProtoUDP:
+		out.Proto = nft.UDP
+	case policy.ProtoICMP:
+		out.Proto = nft.ICMP
+	case policy.ProtoAny:
+	}
+	return out
+}
+
+// source completes a policy. resolvers are what _dns_ means for it; about names it in problems.
+func (b *builder) source(name string, c compiled, resolvers []netip.Addr, about Problem) nft.Source {
+	out := nft.Source{Name: name, Allow: c.allow, Deny: c.deny}
+	out.Allow.Names = b.resolve(c.allowNames, false, about)
+	out.Deny.Names = b.resolve(c.denyNames, true, about)
+	if c.deniesDNS {
+		out.Deny.Resolvers = resolvers
+	}
+	return out
+}
+
+// resolve makes a set for each clause of what the names mean now. A denial takes all addresses; an
+// allow only those that the guard lets through.
+func (b *builder) resolve(names []named, deny bool, about Problem) []nft.NameSet {
+	var out []nft.NameSet
+	for i, n := range names {
+		if last := len(out) - 1; last < 0 || out[last].Clause != n.clause {
+			out = append(out, nft.NameSet{Clause: n.clause, Addrs: make([]nft.NamedAddr, 0, 2*(len(names)-i))})
+		}
+		set := &out[len(out)-1]
+		for _, name := range b.addresses.matched(n.pattern) {
+			for _, a := range b.addresses.names[name] {
+				a, ok := plain(a)
+				if !ok || !deny && b.refuses(n.pattern, name, a, about) {
+					continue
+				}
+				set.Addrs = append(set.Addrs, nft.NamedAddr{Addr: a, Name: name})
+			}
+		}
+	}
+	for i := range out {
+		slices.SortFunc(out[i].Addrs, func(x, y nft.NamedAddr) int { return cmp.Or(x.Addr.Compare(y.Addr), strings.Compare(x.Name, y.Name)) })
+		out[i].Addrs = slices.CompactFunc(out[i].Addrs, func(x, y nft.NamedAddr) bool { return x.Addr == y.Addr })
+	}
+	return out
+}
+
+// refuses says whether no answer may open addr to p, and reports it.
+func (b *builder) refuses(p policy.Pattern, name string, addr netip.Addr, about Problem) bool {
+	reason := b.addresses.guard.Refuse(addr, p.Wild())
+	if reason == "" {
+		return false
+	}
+	about.Problem = policy.Problem{
+		Severity: policy.Warning, Token: name,
+		Message: "the name means " + addr.String() + ", which no DNS answer can open (" + reason + ")",
+		Remedy:  "name the address itself if it is meant",
+	}
+	switch reason {
+	case reasonHost:
+		about.Remedy = "it is this host: use _host_:PORT"
+	case reasonPrivate:
+		about.Message = "the name means " + addr.String() + ", which no wildcard can open (" + reason + ")"
+		about.Remedy = "write the name in full if it is meant"
+	}
+	b.report(about)
+	return true
+}
+
+// singles compiles tokens of one address each. They are not merged: only a single address opens the
+// host, and a set of ranges would forget which were single.
+func singles(tokens []policy.Token) nft.Literals {
+	out := literals(tokens)
+	out.Any, out.ICMP, out.Boxes = apart(out.Any), apart(out.ICMP), apartBoxes(out.Boxes)
+	return out
+}
+
+// literals compiles address tokens; overlaps are merged.
+func literals(tokens []policy.Token) nft.Literals {
+	var all, icmp []policy.Literal
+	var clauses []policy.Token
+	for _, t := range tokens {
+		switch {
+		case t.Clause == policy.Clause{}:
+			all = append(all, t.Dest.(policy.Literal))
+		case t.Clause.Proto == policy.ProtoICMP:
+			icmp = append(icmp, t.Dest.(policy.Literal))
+		default:
+			clauses = append(clauses, t)
+		}
+	}
+	return nft.Literals{Any: ranges(all), ICMP: ranges(icmp), Boxes: boxes(clauses)}
+}

@@ -1,0 +1,35 @@
+package reconcile
+
+import (
+	"net/netip"
+
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/policy"
+)
+
+// State is all that a ruleset depends on: plain values, taken at one instant.
+type State struct {
+	Config Config
+	Docker docker.Host
+	// ImageLabels are the labels of each image by its ID; a container's label that equals its image's
+	// is ignored, and of a container whose image is missing only denials count. Nil trusts images.
+	ImageLabels map[string]map[string]string
+	Interfaces  hostnet.Interfaces
+	// Names are the addresses that names mean now. A wildcard takes those of every name it matches.
+	Names map[string][]netip.Addr
+	// Resolvers are those that Docker gives containers which bring none of their own.
+	Resolvers []netip.Addr
+
+	read map[string]*labels // by container ID; what is missing is read from Docker.Containers
+}
+
+// Config is what the operator set.
+type Config struct {
+	Networks policy.Networks // GATEWAY_NETWORKS
+	Default  policy.Policy   // DEFAULT_OUTBOUND
+	DryRun   bool            // DRY_RUN
+	LogGroup uint16          // nflog group of denied packets
+	// NoElementLimit is set for kernels that take one expression an element.
+	NoElementLimit bool
+}
