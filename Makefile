@@ -6,6 +6,7 @@ GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
 TIMEOUT  ?= 14m
+GOLANGCI ?= v2.15.0
 
 .PHONY: help build run demo test check setup lint fuzz bench clean
 
@@ -18,11 +19,11 @@ build: ## bin/dockerwall, static
 run: build ## the daemon for the Engine of this host (ARGS=...); it waits where there is none yet
 	./bin/dockerwall run $(ARGS)
 
-demo: ## an Engine and an internet of its own, three containers, who reaches what and why
+demo: ## an Engine and an internet of its own, three containers, who reaches what and why (ARGS=-all: the whole ruleset)
 	@[ "$$(id -u)" = 0 ] || { echo 'make demo makes network namespaces and needs root: sudo env PATH="$$PATH" make demo' >&2; exit 1; }
 	@./internal/lab/setup.sh
 	@$(GO) build -o .cache/bin/demo ./internal/lab/demo
-	@./.cache/bin/demo
+	@./.cache/bin/demo $(ARGS)
 
 test: setup check ## all tests; with CI=true none may skip
 	$(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
@@ -36,9 +37,10 @@ setup:
 	@./internal/lab/setup.sh
 	@[ "$$(id -u)" != 0 ] || $(GO) run ./internal/lab/fetch
 
-lint: check ## golangci-lint v2 (.golangci.yml) where it is installed
-	@if golangci-lint version 2>/dev/null | grep -q 'version v\{0,1\}2'; then golangci-lint run ./...; \
-	else echo 'golangci-lint v2 is not installed: only gofmt and go vet were run'; fi
+lint: check ## golangci-lint v2 (.golangci.yml); the first time it is built, which takes some minutes
+	@[ -x .cache/bin/golangci-lint-$(GOLANGCI) ] || { GOBIN="$(CURDIR)/.cache/lint" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && \
+		mkdir -p .cache/bin && mv .cache/lint/golangci-lint .cache/bin/golangci-lint-$(GOLANGCI); }
+	.cache/bin/golangci-lint-$(GOLANGCI) run ./...
 
 fuzz: ## every fuzz target, FUZZTIME each
 	@for package in $$($(GO) list ./...); do \

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/dockerwall/dockerwall/internal/lab"
+	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
+)
+
+const starts = 20
+
+func TestNothingEscapesBeforeAContainersRulesStand(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	d := w.start(t)
+	for _, c := range []struct {
+		name, target string
+		before       func()
+	}{
+		{"the daemon runs", "203.0.113.99", func() {}},
+		{"the daemon was killed", "203.0.113.98", d.kill9},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.before()
+			sent, began := 0, time.Now()
+			for range starts {
+				r, err := w.engine.RunProbe(t.Context(), lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.1"},
+					Cmd: []string{"udp", c.target + ":9", "-count", "200"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sent += r.Sent
+			}
+			arrived := w.Arrived(netip.MustParseAddr(c.target))
+			t.Logf("%d starts in %v: %d packets sent, %d arrived", starts, time.Since(began), sent, arrived)
+			if sent != starts*200 || arrived != 0 {
+				t.Errorf("%d sent, %d arrived", sent, arrived)
+			}
+		})
+	}
+	t.Run("without the table they arrive", func(t *testing.T) {
+		w.host(t, w.binary, "nft", "flush")
+		if _, err := w.engine.RunProbe(t.Context(), lab.RunSpec{Network: web, Cmd: []string{"udp", "203.0.113.97:9", "-count", "200"}}); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.Arrived(netip.MustParseAddr("203.0.113.97")); n != 200 {
+			t.Errorf("%d arrived", n)
+		}
+	})
+}
+
+func TestAContainersFirstPacketIsNotLost(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	w.start(t)
+	retransmits, failed, slowest := 0, 0, 0.0
+	for i := range 50 {
+		r, err := w.engine.RunProbe(t.Context(), lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.0/24"},
+			Cmd: []string{"tcp", fmt.Sprintf("203.0.113.%d:80", i+1)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		retransmits += r.Retransmits
+		slowest = max(slowest, r.Milliseconds)
+		if r.Outcome != result.OK {
+			failed++
+		}
+	}
+	t.Logf("50 starts: %d SYN retransmissions, %d failed, the slowest connection took %v ms", retransmits, failed, slowest)
+	if retransmits != 0 || failed != 0 {
+		t.Errorf("%d SYN retransmissions, %d failed", retransmits, failed)
+	}
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockerwall/dockerwall/api"
+)
+
+const healthTimeout = 5 * time.Second
+
+func newHealth(env environment) *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use: "health", Short: "Exit 0 if the daemon fences, else 1", Args: cobra.NoArgs,
+		Long: `Health asks the daemon over its socket and exits 0 or 1, never anything else: it is made for HEALTHCHECK.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(c.Context(), healthTimeout)
+			defer cancel()
+			h, err := api.Dial(s.socket).Health(ctx)
+			switch {
+			case err != nil:
+				fmt.Fprintln(env.err, "unhealthy: "+err.Error())
+			case !h.Healthy:
+				fmt.Fprintln(env.err, "unhealthy: "+strings.Join(h.Reasons, "; "))
+			default:
+				_, err = fmt.Fprintln(env.out, "healthy")
+				return err
+			}
+			return silent{exitFailure}
+		},
+	}
+	declare(c, env, s.common())
+	return c
+}

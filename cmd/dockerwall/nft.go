@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/resolver"
+)
+
+func newNft(env environment) *cobra.Command {
+	c := &cobra.Command{Use: "nft", Short: "Show, compare or remove the nftables table", Args: cobra.NoArgs, RunE: help}
+	c.AddCommand(newDump(env), newDiff(env), newFlush(env))
+	return c
+}
+
+// outputFlag is -o with the formats a command knows; the first is the default.
+func outputFlag(c *cobra.Command, value *string, formats ...string) {
+	c.Flags().StringVarP(value, "output", "o", formats[0], "format: "+strings.Join(formats, " or "))
+	check := c.PreRun
+	c.PreRunE = func(c *cobra.Command, args []string) error {
+		if check != nil {
+			check(c, args)
+		}
+		for _, f := range formats {
+			if *value == f {
+				return nil
+			}
+		}
+		return usageError{fmt.Errorf("-o %q: want %s", *value, strings.Join(formats, " or "))}
+	}
+	c.PreRun = nil
+}
+
+const dumpHelp = `Dump prints the table that the daemon would commit for the host as it is now, in nft(8) syntax. It
+needs neither the daemon nor the nft program and changes nothing. Settings count as for "run": give the
+same flags or variables that the daemon has.
+
+Addresses of names come from the live table when there is one, else the names are resolved now. Table
+flags, counter values and elements that packets add are left out, so that two dumps compare and
+
+    dockerwall nft dump | nft -c -f -
+
+accepts it, in a namespace where the daemon does not own the table.`
+
+func newDump(env environment) *cobra.Command {
+	var s settings
+	var live, noResolve bool
+	var format string
+	c := &cobra.Command{
+		Use: "dump", Short: "Print the table that the daemon would commit", Long: dumpHelp, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if live {
+				return dumpLive(env, format)
+			}
+			r, err := wanted(c.Context(), env, s, !noResolve)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return printJSON(env, "Ruleset", r)
+			}
+			_, err = fmt.Fprint(env.out, r)
+			return err
+		},
+	}
+	declare(c, env, append(s.common(), s.policy()...))
+	outputFlag(c, &format, "nft", "json")
+	c.Flags().BoolVar(&live, "live", false, "print the table that is in the kernel instead")
+	c.Flags().BoolVar(&noResolve, "no-resolve", false, "leave out addresses of names when no live table tells them")
+	return c
+}
+
+func dumpLive(env environment, format string) error {
+	live, err := readLive()
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return printJSON(env, "Table", live.Table.Objects())
+	}
+	_, err = fmt.Fprint(env.out, live)
+	return err
+}
+
+func readLive() (nft.Live, error) {
+	live, err := nft.ReadLive(nft.Options{})
+	if err == nil && !live.Exists {
+		err = errors.New("there is no table inet dockerwall: nothing is fenced; start the daemon with `dockerwall run`")
+	}
+	return live, err
+}
+
+// printJSON prints an object with its version, as all JSON of dockerwall is.
+func printJSON(env environment, kind string, spec any) error {
+	e := json.NewEncoder(env.out)
+	e.SetIndent("", "  ")
+	return e.Encode(struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Spec       any    `json:"spec"`
+	}{api.Version, kind, spec})
+}
+
+// wanted builds the ruleset of this host without a daemon.
+func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft.Ruleset, error) {
+	logger := newLogger(env.err, s.logLevel, s.logFormat)
+	config, err := s.config(logger)
+	if err != nil {
+		return nft.Ruleset{}, err
+	}
+	trust, err := parseBool("trust-image-labels", s.trustImages)
+	if err != nil {
+		return nft.Ruleset{}, err
+	}
+	engine, err := docker.New(docker.Options{})
+	if err != nil {
+		return nft.Ruleset{}, err
+	}
+	defer func() { _ = engine.Close() }()
+	asks, err := resolver.New(resolver.Options{Extra: s.resolvers, Logger: logger})
+	if err != nil {
+		return nft.Ruleset{}, err
+	}
+	gather := reconcile.Gather{Config: config, Engine: engine, Resolver: resolving{asks}, Interfaces: hostnet.Read, TrustImage: trust}
+	if _, err := engine.List(ctx); err != nil {
+		return nft.Ruleset{}, fmt.Errorf("list containers and networks: %w", err)
+	}
+	engine.LearnResolvers(ctx)
+	state, err := gather.State(ctx)
+	if err != nil {
+		return nft.Ruleset{}, err
+	}
+	if state.Names, err = namesNow(ctx, state, asks, resolve); err != nil {
+		return nft.Ruleset{}, err
+	}
+	r, problems := reconcile.Build(state)
+	for _, p := range problems {
+		logger.Warn("problem", "container", p.Container, "what", p.String())
+	}
+	return r, nil
+}
+
+// namesNow takes the addresses of names from the live table, or asks for them.
+func namesNow(ctx context.Context, s reconcile.State, asks *resolver.Resolver, resolve bool) (map[string][]netip.Addr, error) {
+	live, err := nft.ReadLive(nft.Options{})
+	if err == nil && live.Exists {
+		return live.Names, nil
+	}
+	if !resolve {
+		return nil, nil
+	}
+	return asks.Resolve(ctx, reconcile.Names(s))
+}
+
+func newDiff(env environment) *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use: "diff", Short: "Compare the live table with the one the daemon would commit", Args: cobra.NoArgs,
+		Long: `Diff prints what a commit would take away (-) and add (+), and exits 1 if there is anything. Settings
+count as for "run": give the same flags or variables that the daemon has.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			live, err := readLive()
+			if err != nil {
+				return err
+			}
+			r, err := wanted(c.Context(), env, s, true)
+			if err != nil {
+				return err
+			}
+			diff := nft.TextDiff(live.String(), r.Table().Untitled().String())
+			if diff == "" {
+				return nil
+			}
+			fmt.Fprint(env.out, diff)
+			return silent{exitFailure}
+		},
+	}
+	declare(c, env, append(s.common(), s.policy()...))
+	return c
+}
+
+func newFlush(env environment) *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use: "flush", Short: "Remove the table: nothing is fenced any more", Args: cobra.NoArgs,
+		Long: `Flush removes table inet dockerwall and ends the daemon that owns it. From then on every container
+reaches whatever the host reaches. A daemon that is started again, also by a restart policy, fences again.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			stood := true
+			err := api.Dial(s.socket).Flush(c.Context())
+			if errors.Is(err, api.ErrNoDaemon) {
+				stood, err = removeTable()
+			}
+			switch {
+			case err != nil:
+				return err
+			case !stood:
+				fmt.Fprintln(env.err, "there was no table inet dockerwall, and no daemon: nothing was fenced")
+				return nil
+			}
+			fmt.Fprintln(env.err, "table inet dockerwall is removed: containers are not fenced until `dockerwall run` starts again")
+			return nil
+		},
+	}
+	declare(c, env, s.common())
+	return c
+}
+
+// removeTable removes what a daemon that is gone left, and says whether there was anything.
+func removeTable() (stood bool, err error) {
+	k, err := nft.Open(nft.Options{})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = k.Close() }()
+	if stood, err = k.Exists(); err != nil || !stood {
+		return stood, err
+	}
+	return true, k.Remove()
+}

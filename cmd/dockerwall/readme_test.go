@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockerwall/dockerwall/metrics"
+	"github.com/dockerwall/dockerwall/policy"
+)
+
+// The documents are checked against the program.
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// between is the part of a document that its marks enclose.
+func between(t *testing.T, text, mark string) string {
+	t.Helper()
+	_, text, found := strings.Cut(text, "<!-- "+mark+" -->\n")
+	part, _, closed := strings.Cut(text, "<!-- /"+mark+" -->")
+	if !found || !closed {
+		t.Fatalf("no part %q", mark)
+	}
+	return part
+}
+
+func TestReadmeHasTheSettingsOfRun(t *testing.T) {
+	var s settings
+	want := "| Flag | Variable | Older variable | Default | |\n|---|---|---|---|---|\n"
+	code := func(text string) string {
+		if text == "" {
+			return ""
+		}
+		return "`" + text + "`"
+	}
+	for _, row := range slices.Concat(s.common(), s.policy(), s.daemon()) {
+		want += fmt.Sprintf("| `--%s` | `%s` | %s | %s | %s |\n", row.flag, row.env, code(row.legacy), code(row.preset), row.usage)
+	}
+	if got := between(t, document(t, "README.md"), "settings"); got != want {
+		t.Errorf("the settings in README.md should be:\n%s", want)
+	}
+	var help bytes.Buffer
+	if code := run(t.Context(), streams{out: &help, err: &help}, []string{"run", "--help"}); code != exitOK {
+		t.Fatalf("exit %d", code)
+	}
+	for _, row := range slices.Concat(s.common(), s.policy(), s.daemon()) {
+		if !strings.Contains(help.String(), "--"+row.flag+" ") || !strings.Contains(help.String(), "[$"+row.env) {
+			t.Errorf("run --help lacks --%s or $%s", row.flag, row.env)
+		}
+	}
+}
+
+func TestReadmeHasAllCommands(t *testing.T) {
+	readme := document(t, "README.md")
+	root := newRoot(environment{getenv: os.Getenv})
+	root.InitDefaultCompletionCmd()
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		if !c.HasSubCommands() && c.Parent() != nil && c.Parent().Name() != "completion" && c.Name() != "help" &&
+			!strings.Contains(readme, "| `"+c.CommandPath()+"` |") {
+			t.Errorf("README.md lacks %q", c.CommandPath())
+		}
+	}
+	walk(root)
+	for _, row := range regexp.MustCompile("(?m)^\\| `dockerwall ([a-z ]+)` \\|").FindAllStringSubmatch(readme, -1) {
+		if c, _, err := root.Find(strings.Fields(row[1])); err != nil || "dockerwall "+row[1] != c.CommandPath() {
+			t.Errorf("README.md has %q, which does not exist", row[0])
+		}
+	}
+	codes := regexp.MustCompile(`Exit codes: .*?permission\.`).FindString(root.Long)
+	if codes == "" || !strings.Contains(readme, codes) {
+		t.Errorf("README.md should say %q", codes)
+	}
+}
+
+func TestAWrongCommandIsAUsageError(t *testing.T) {
+	for _, args := range [][]string{{"bogus"}, {"nft", "bogus"}, {"health", "bogus"}, {"run", "--bogus"}} {
+		var said bytes.Buffer
+		if code := run(t.Context(), streams{out: &said, err: &said}, args); code != exitUsage || !strings.Contains(said.String(), "--help`") {
+			t.Errorf("%q: exit %d, %s", args, code, said.String())
+		}
+	}
+}
+
+func TestTokensOfTheReadmeAreUnderstood(t *testing.T) {
+	rows := strings.Split(between(t, document(t, "README.md"), "labels"), "\n")[2:]
+	tokens := 0
+	for _, row := range rows {
+		cells := strings.Split(row, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		for _, token := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+			tokens++
+			p, problems := policy.Parse(token[1])
+			if problems = slices.DeleteFunc(problems, func(p policy.Problem) bool { return p.Severity != policy.Error }); len(problems) > 0 || len(p.Tokens) == 0 {
+				t.Errorf("%s: %d tokens, %v", token[1], len(p.Tokens), problems)
+			}
+		}
+	}
+	if tokens < 20 {
+		t.Errorf("%d tokens found: is the table still read?", tokens)
+	}
+}
+
+func TestReadmeHasTheComposeFile(t *testing.T) {
+	if !strings.Contains(document(t, "README.md"), "```yaml\n"+document(t, "docker-compose.yml")+"```") {
+		t.Error("the snippet in README.md is not docker-compose.yml")
+	}
+}
+
+func TestDocumentsExist(t *testing.T) {
+	for _, name := range []string{"README.md", "docs/migrate.md", "docs/limits.md", "docs/metrics.md"} {
+		for _, link := range regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(document(t, name), -1) {
+			if _, err := os.Stat(filepath.Join("..", "..", filepath.Dir(name), link[1])); errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s links to %s, which does not exist", name, link[1])
+			}
+		}
+	}
+}
+
+// TestMetricsAreDocumented compares the families and labels of a scrape in which everything moved.
+func TestMetricsAreDocumented(t *testing.T) {
+	documented := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(dockerwall_[a-z_]+)` \\| [a-z]+ \\|([^|]*)\\|").FindAllStringSubmatch(document(t, "docs/metrics.md"), -1) {
+		documented[row[1]] = strings.ReplaceAll(strings.TrimSpace(row[2]), "`", "")
+	}
+	exported := exportedMetrics(t)
+	for _, name := range slices.Sorted(maps.Keys(exported)) {
+		if labels, ok := documented[name]; !ok || labels != exported[name] {
+			t.Errorf("docs/metrics.md should have %s with labels %q, has %q", name, exported[name], labels)
+		}
+	}
+	for name := range documented {
+		if _, ok := exported[name]; !ok {
+			t.Errorf("docs/metrics.md has %s, which does not exist", name)
+		}
+	}
+}
+
+// exportedMetrics are our families with their labels.
+func exportedMetrics(t *testing.T) map[string]string {
+	t.Helper()
+	denied := metrics.Denied{Dst: netip.MustParseAddr("192.0.2.1"), Port: 443, Proto: 6, Packets: 1, Bytes: 60}
+	snapshot := metrics.Snapshot{
+		Containers:      []metrics.Container{{ID: strings.Repeat("a", 64), Name: "web", SentPackets: 2, DropPackets: 1, Denied: []metrics.Denied{denied}}},
+		LabelErrors:     []metrics.LabelErrors{{ID: strings.Repeat("a", 64), Name: "web", Count: 1}},
+		Reasons:         map[string]uint64{"unknown": 1},
+		ResolverQueries: map[string]uint64{"answer": 1},
+	}
+	m, err := metrics.New(metrics.Options{Source: func(context.Context) metrics.Snapshot { return snapshot }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Applied(time.Millisecond, nil)
+	families, err := m.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "dockerwall_") {
+			continue
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		out[f.GetName()] = strings.Join(labels, ", ")
+	}
+	return out
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/droplog"
+	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/metrics"
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/resolver"
+)
+
+func newRun(env environment) *cobra.Command {
+	var s settings
+	c := &cobra.Command{
+		Use: "run", Short: "Run the daemon", Args: cobra.NoArgs,
+		Long: `Run builds one nftables table from Docker's state and keeps it true. The table stays when the daemon
+ends: what was allowed goes on, what was denied stays denied. "dockerwall nft flush" removes it.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, err := newDaemon(c.Context(), s, env)
+			if err != nil {
+				return err
+			}
+			return d.run(c.Context())
+		},
+	}
+	declare(c, env, append(append(s.common(), s.policy()...), s.daemon()...))
+	return c
+}
+
+// errFlushed ends the daemon after its table was removed by request.
+var errFlushed = errors.New("the table was removed by request")
+
+// fence is the daemon: every part, made but not yet running.
+type fence struct {
+	logger   *slog.Logger
+	kernel   *nft.Kernel
+	engine   *docker.Client
+	resolver *resolver.Resolver
+	loop     *reconcile.Loop
+	metrics  *metrics.Metrics
+	scrapes  *metrics.Server
+	drops    *droplog.Reader
+	dropLog  *droplog.Log
+	api      *api.Server
+	flushed  chan struct{}
+	commits  atomic.Int64 // that changed something
+	foreign  atomic.Bool  // somebody else changed the table, and it is not repaired yet
+}
+
+// newDaemon makes the parts. What it opens is closed by run.
+func newDaemon(ctx context.Context, s settings, env environment) (*fence, error) {
+	logger := newLogger(env.err, s.logLevel, s.logFormat)
+	if _, err := api.Dial(s.socket).Health(ctx); err == nil {
+		return nil, fmt.Errorf("%w on %s; stop it first, or give this one another --socket", api.ErrDaemonRunning, s.socket)
+	}
+	config, err := s.config(logger)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := parseBool("trust-image-labels", s.trustImages)
+	if err != nil {
+		return nil, err
+	}
+	f := &fence{logger: logger, flushed: make(chan struct{}, 1)}
+	if f.engine, err = docker.New(docker.Options{Logger: logger}); err != nil {
+		return nil, err
+	}
+	if f.kernel, err = nft.Open(nft.Options{Logger: logger}); err != nil {
+		return nil, err
+	}
+	config = features(config, f.kernel.Features())
+	left, err := nft.ReadLive(nft.Options{})
+	if err != nil {
+		logger.Warn("addresses of names in the table that stands are not taken over", "err", err)
+	}
+	f.resolver, err = resolver.New(resolver.Options{Extra: s.resolvers, ContainerDNS: f.containerDNS, Known: left.Names, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	f.loop, err = reconcile.New(reconcile.Options{
+		Gather: reconcile.Gather{Config: config, Engine: f.engine, Resolver: resolving{f.resolver}, Interfaces: hostnet.Read, TrustImage: trust},
+		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, f.outside(s, config)
+}
+
+// outside makes the parts that people and Prometheus see.
+func (f *fence) outside(s settings, config reconcile.Config) error {
+	var err error
+	info := buildInfo()
+	f.metrics, err = metrics.New(metrics.Options{
+		Source: f.snapshot, Destination: metrics.Destination(s.metricsBy), Version: info.Version, Revision: info.Revision,
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	if f.scrapes, err = metrics.NewServer(metrics.ServerOptions{Addr: s.metricsAddr, Metrics: f.metrics, Logger: f.logger}); err != nil {
+		return usageError{err}
+	}
+	f.dropLog = droplog.NewLog(droplog.LogOptions{Logger: f.logger, Container: f.containerName, Names: f.namesOf})
+	f.drops, err = droplog.New(droplog.Options{Group: config.LogGroup, Handle: f.dropLog.Handle, Lost: f.metrics.NflogLost, Logger: f.logger})
+	if err != nil {
+		return err
+	}
+	f.api, err = api.New(api.Options{Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush})
+	return err
+}
+
+// run is the whole picture of concurrency: every goroutine of the daemon starts here or is owned by
+// what starts here.
+func (f *fence) run(ctx context.Context) error {
+	defer func() { _ = f.kernel.Close() }()
+	defer func() { _ = f.engine.Close() }()
+	f.reportStart()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.serveAPI(ctx) })
+	g.Go(func() error { return f.loop.Run(ctx) })
+	g.Go(func() error { return f.engine.Run(ctx, f.loop.Kick) })
+	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
+	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
+	g.Go(func() error { return f.readDrops(ctx) })
+	g.Go(func() error { return f.dropLog.Run(ctx) })
+	g.Go(func() error { return f.scrapes.Run(ctx) })
+	g.Go(func() error { return f.watchFlush(ctx) })
+	err := g.Wait()
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	if errors.Is(err, errFlushed) || errors.Is(err, nft.ErrRemoved) {
+		f.logger.Info("ended: the table was removed by request, nothing is fenced")
+		return nil
+	}
+	if err == nil {
+		f.logger.Info("ended; the table stays and goes on fencing")
+	}
+	return err
+}
+
+// serveAPI answers on the socket. Another daemon there ends this one; a socket that cannot be made does
+// not: the fence is worth more than its commands.
+func (f *fence) serveAPI(ctx context.Context) error {
+	err := f.api.Run(ctx)
+	if err != nil && !errors.Is(err, api.ErrDaemonRunning) {
+		f.logger.Error("no API: `dockerwall health` and `nft flush` will not reach this daemon", "err", err)
+		return nil
+	}
+	return err
+}
+
+// readDrops logs denied packets; without them the fence stands and counts all the same.
+func (f *fence) readDrops(ctx context.Context) error {
+	if err := f.drops.Run(ctx); err != nil {
+		f.logger.Error("denied packets are counted but not logged", "err", err)
+	}
+	return nil
+}
+
+// reportStart says what the host is like, once.
+func (f *fence) reportStart() {
+	f.logger.Info("starting", "version", buildInfo().Version, "docker", f.engine.Host(),
+		"owner", f.kernel.Features().Owner)
+	left, err := nft.FindLeftovers()
+	if err != nil {
+		f.logger.Warn("could not look for rules of the old dockerwall", "err", err)
+	}
+	if !left.Empty() {
+		f.logger.Warn("rules of the old iptables dockerwall are still there and still filter; remove them with these commands",
+			"chains", left.Chains, "ipsets", left.IPSets, "commands", strings.Join(left.Commands(), "; "))
+	}
+}
+
+// done follows each reconciliation.
+func (f *fence) done(o reconcile.Outcome) {
+	if o.Report.Changed {
+		f.commits.Add(1)
+	}
+	if o.Err == nil {
+		f.reportRepair(o.Report)
+		f.reportOwner(o.Report)
+	}
+	if o.Report.Changed || o.Refused {
+		f.metrics.Applied(o.Report.Took, o.Err)
+	}
+	// READY also when the Engine does not answer: Docker may be waiting for us.
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	status := fmt.Sprintf("STATUS=enforcing %d containers", len(o.Ruleset.Containers))
+	if o.Err != nil {
+		status = "STATUS=degraded: " + o.Err.Error()
+	}
+	_, _ = daemon.SdNotify(false, status)
+}
+
+// reportOwner says that a table which stood before us has no owner, which cannot be changed while it stands.
+func (f *fence) reportOwner(r nft.Report) {
+	if r.Adopted && f.kernel.Features().Owner && !f.kernel.Owned() {
+		f.logger.Warn("the table was made without an owner: other programs can change it, which is repaired",
+			"remedy", "`dockerwall nft flush` and a start of the daemon make it anew; until then nothing is fenced")
+	}
+}
+
+// foreignChange has the table repaired after a stranger's change, of which many notifications may tell.
+func (f *fence) foreignChange() {
+	f.foreign.Store(true)
+	f.kernel.Invalidate()
+	f.loop.Kick()
+}
+
+// reportRepair follows each commit that succeeded.
+func (f *fence) reportRepair(r nft.Report) {
+	if !f.foreign.Swap(false) || !r.Changed {
+		return
+	}
+	f.metrics.Restored(metrics.CauseNotified)
+	f.logger.Warn("somebody changed table inet dockerwall; repaired", "ops", r.Ops, "took", r.Took)
+}
+
+func (f *fence) flush(context.Context) error {
+	if err := f.kernel.Remove(); err != nil {
+		return err
+	}
+	f.flushed <- struct{}{}
+	return nil
+}
+
+// watchFlush ends the daemon once the caller of flush has its answer.
+func (f *fence) watchFlush(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-f.flushed:
+		timer := time.NewTimer(100 * time.Millisecond)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		return errFlushed
+	}
+}
+
+// containerDNS are the resolvers that containers bring with --dns.
+func (f *fence) containerDNS() []netip.Addr {
+	if f.loop == nil { // asked by resolver.New
+		return nil
+	}
+	outcome, _ := f.loop.Last()
+	var out []netip.Addr
+	for _, c := range outcome.State.Docker.Containers {
+		out = append(out, c.Resolvers...)
+	}
+	return out
+}
+
+// resolving is the resolver as the loop wants it.
+type resolving struct{ *resolver.Resolver }
+
+func (r resolving) Resolvers() []netip.Addr { return r.Servers().Containers }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/reconcile"
+)
+
+// settings are what an operator can set. Each has a flag, an environment variable and maybe one from
+// the program that dockerwall succeeds; see declare.
+type settings struct {
+	networks    string
+	outbound    string
+	dryRun      string
+	logLevel    string
+	logFormat   string
+	socket      string
+	metricsAddr string
+	metricsBy   string
+	nflogGroup  string
+	resolvers   string
+	trustImages string
+}
+
+// setting ties a flag to its variables.
+type setting struct {
+	flag   string
+	env    string
+	legacy string // the older variable, "" if there is none
+	value  *string
+	preset string
+	usage  string
+}
+
+const (
+	defaultSocket     = "/run/dockerwall/dockerwall.sock"
+	defaultNflogGroup = 32
+)
+
+func (s *settings) common() []setting {
+	return []setting{
+		{"log-level", "DOCKERWALL_LOG_LEVEL", "LOG_LEVEL", &s.logLevel, "info", "debug, info, warning or error"},
+		{"log-format", "DOCKERWALL_LOG_FORMAT", "", &s.logFormat, "text", "text or json"},
+		{"socket", "DOCKERWALL_SOCKET", "", &s.socket, defaultSocket, "unix socket of the daemon's API"},
+	}
+}
+
+func (s *settings) policy() []setting {
+	return []setting{
+		{"gateway-networks", "DOCKERWALL_GATEWAY_NETWORKS", "GATEWAY_NETWORKS", &s.networks, "",
+			"networks to fence, by comma: none named means every bridge network, !name leaves one alone"},
+		{"default-outbound", "DOCKERWALL_DEFAULT_OUTBOUND", "DEFAULT_OUTBOUND", &s.outbound, "",
+			"what every container may reach besides its label, in the label's grammar"},
+		{"dry-run", "DOCKERWALL_DRY_RUN", "DRY_RUN", &s.dryRun, "false", "deny nothing, log and count what would be denied"},
+		{"trust-image-labels", "DOCKERWALL_TRUST_IMAGE_LABELS", "TRUST_IMAGE_LABELS", &s.trustImages, "false",
+			"obey dockerwall.* labels that come from an image"},
+		{"resolvers", "DOCKERWALL_RESOLVERS", "", &s.resolvers, "",
+			"DNS servers besides those found on the host, address or address:port, by comma"},
+		{"nflog-group", "DOCKERWALL_NFLOG_GROUP", "", &s.nflogGroup, strconv.Itoa(defaultNflogGroup), "nflog group that denied packets are copied to"},
+	}
+}
+
+func (s *settings) daemon() []setting {
+	return []setting{
+		{"metrics-addr", "DOCKERWALL_METRICS_ADDR", "", &s.metricsAddr, ":50000", "where /metrics listens; off for nowhere"},
+		{"metrics-destination", "DOCKERWALL_METRICS_DESTINATION", "", &s.metricsBy, "ip",
+			"how dockerwall_dropped_packets names destinations: ip, domain, prefix or none"},
+	}
+}
+
+// declare makes the flags. Before the command runs, those not given take their variables' values.
+func declare(c *cobra.Command, env environment, list []setting) {
+	for _, s := range list {
+		usage := s.usage + " [$" + s.env
+		if s.legacy != "" {
+			usage += ", $" + s.legacy
+		}
+		c.Flags().StringVar(s.value, s.flag, s.preset, usage+"]")
+		if b := c.Flags().Lookup(s.flag); s.preset == "false" {
+			b.NoOptDefVal = "true"
+		}
+	}
+	c.PreRun = func(c *cobra.Command, _ []string) {
+		for _, s := range list {
+			s.fill(c.Flags().Lookup(s.flag), env)
+		}
+	}
+}
+
+// fill takes the value by precedence: flag, DOCKERWALL_* variable, older variable, default. Two
+// variables that disagree are told of.
+func (s setting) fill(f *pflag.Flag, env environment) {
+	value, old := env.getenv(s.env), ""
+	if s.legacy != "" {
+		old = env.getenv(s.legacy)
+	}
+	if value != "" && old != "" && value != old {
+		fmt.Fprintf(env.err, "dockerwall: $%s and $%s differ; $%s counts\n", s.env, s.legacy, s.env)
+	}
+	switch {
+	case f.Changed:
+	case value != "":
+		*s.value = value
+	case old != "":
+		*s.value = old
+	}
+}
+
+// config parses what concerns the ruleset. Mistakes in DEFAULT_OUTBOUND and GATEWAY_NETWORKS are
+// logged and fence harder; values that cannot be understood at all are a usage error.
+func (s *settings) config(logger *slog.Logger) (reconcile.Config, error) {
+	var c reconcile.Config
+	var problems []policy.Problem
+	if c.Networks, problems = policy.ParseNetworks(s.networks); len(problems) > 0 {
+		warn(logger, "GATEWAY_NETWORKS", problems)
+	}
+	if c.Default, problems = policy.Parse(s.outbound); len(problems) > 0 {
+		warn(logger, "DEFAULT_OUTBOUND", problems)
+	}
+	var err error
+	if c.DryRun, err = parseBool("dry-run", s.dryRun); err != nil {
+		return c, err
+	}
+	group, err := strconv.ParseUint(s.nflogGroup, 10, 16)
+	if err != nil {
+		return c, usageError{fmt.Errorf("--nflog-group %q: want a number from 0 to 65535", s.nflogGroup)}
+	}
+	c.LogGroup = uint16(group)
+	return c, nil
+}
+
+func warn(logger *slog.Logger, setting string, problems []policy.Problem) {
+	for _, p := range problems {
+		logger.Warn("problem in a setting", "setting", setting, "what", p.String())
+	}
+}
+
+func parseBool(flag, value string) (bool, error) {
+	if value == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, usageError{fmt.Errorf("--%s %q: want true or false", flag, value)}
+	}
+	return b, nil
+}
+
+// features turns off what the kernel was found to lack.
+func features(c reconcile.Config, f nft.Features) reconcile.Config {
+	c.NoElementLimit = !f.ElementLimit
+	return c
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/metrics"
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/reconcile"
+)
+
+// snapshot is the state of the fence for one scrape: the kernel's counters under Docker's names.
+func (f *fence) snapshot(context.Context) metrics.Snapshot {
+	outcome, good := f.loop.Last()
+	out := metrics.Snapshot{
+		Reasons: map[string]uint64{}, Enforcing: good && outcome.Err == nil && !outcome.Ruleset.DryRun,
+		DryRun: outcome.Ruleset.DryRun, DockerUp: f.engine.Connected(), LabelErrors: labelErrors(outcome.Problems),
+		ResolverQueries: map[string]uint64{},
+	}
+	for result, n := range f.resolver.Counters().Queries {
+		out.ResolverQueries[result.String()] = n
+	}
+	counters, err := f.kernel.Counters()
+	if err != nil {
+		f.logger.Error("counters not read for this scrape", "err", err)
+		return out
+	}
+	for reason, c := range counters.Reasons {
+		out.Reasons[string(reason)] = c.Packets
+	}
+	byID := containersByID(outcome.State.Docker)
+	names := namesByAddr(outcome.State.Names)
+	for _, c := range outcome.Ruleset.Containers {
+		countMode(&out, c.Mode)
+		out.Containers = append(out.Containers, f.container(byID[c.ID], counters.Containers[c.ID], names))
+	}
+	out.Unfenced = max(0, len(running(outcome.State.Docker))-len(outcome.Ruleset.Containers))
+	return out
+}
+
+func countMode(s *metrics.Snapshot, m nft.Mode) {
+	switch m {
+	case nft.Audit:
+		s.Audited++
+	case nft.Off:
+		s.Off++
+	default:
+		s.Fenced++
+	}
+}
+
+func (f *fence) container(c docker.Container, t nft.Traffic, names map[netip.Addr][]string) metrics.Container {
+	out := metrics.Container{
+		ID: c.ID, Name: c.Name, Image: c.Image,
+		SentPackets: t.Sent.Packets, SentBytes: t.Sent.Bytes, DropPackets: t.Denied.Packets, DropBytes: t.Denied.Bytes,
+	}
+	if t.Denied.Packets == 0 {
+		return out
+	}
+	denials, err := f.kernel.Denials(c.ID[:12])
+	if err != nil {
+		f.logger.Error("denied destinations not read for this scrape", "container", c.Name, "err", err)
+	}
+	for _, d := range denials {
+		out.Denied = append(out.Denied, metrics.Denied{
+			Dst: d.Dst, Port: d.Port, Proto: d.Proto, Packets: d.Packets, Bytes: d.Bytes, Names: names[d.Dst],
+		})
+	}
+	return out
+}
+
+// leaving books the last counts of containers whose chains are about to go, so that the next scrape
+// still has them.
+func (f *fence) leaving(containers []nft.Container) {
+	outcome, _ := f.loop.Last()
+	byID, names := containersByID(outcome.State.Docker), namesByAddr(outcome.State.Names)
+	out := make([]metrics.Container, 0, len(containers))
+	for _, c := range containers {
+		traffic, err := f.kernel.Traffic(c)
+		if err != nil {
+			f.logger.Debug("last counts not read", "container", c.Name, "err", err)
+			continue
+		}
+		out = append(out, f.container(byID[c.ID], traffic, names))
+	}
+	f.metrics.Observe(out)
+}
+
+// running are the containers that could send something.
+func running(h docker.Host) []docker.Container {
+	var out []docker.Container
+	for _, c := range h.Containers {
+		if c.State == "running" || c.State == "paused" || c.State == "restarting" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func containersByID(h docker.Host) map[string]docker.Container {
+	out := make(map[string]docker.Container, len(h.Containers))
+	for _, c := range h.Containers {
+		if len(c.ID) >= 12 {
+			out[c.ID[:12]] = c
+		}
+	}
+	return out
+}
+
+func namesByAddr(names map[string][]netip.Addr) map[netip.Addr][]string {
+	out := map[netip.Addr][]string{}
+	for name, addrs := range names {
+		for _, a := range addrs {
+			out[a] = append(out[a], name)
+		}
+	}
+	for _, n := range out {
+		slices.Sort(n)
+	}
+	return out
+}
+
+func labelErrors(problems []reconcile.Problem) []metrics.LabelErrors {
+	var out []metrics.LabelErrors
+	for _, p := range problems {
+		if p.ID == "" || p.Severity != policy.Error {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].ID == p.ID {
+			out[n-1].Count++
+			continue
+		}
+		out = append(out, metrics.LabelErrors{ID: p.ID, Name: p.Container, Count: 1})
+	}
+	return out
+}
+
+// containerName tells the log whose chain denied a packet.
+func (f *fence) containerName(chain string) (id, name string) {
+	outcome, _ := f.loop.Last()
+	for _, c := range outcome.State.Docker.Containers {
+		if short := nft.ContainerOf(chain); short != "" && strings.HasPrefix(c.ID, short) {
+			return c.ID, c.Name
+		}
+	}
+	return "", ""
+}
+
+// namesOf tells the log which names mean an address.
+func (f *fence) namesOf(a netip.Addr) []string {
+	outcome, _ := f.loop.Last()
+	return namesByAddr(outcome.State.Names)[a]
+}
+
+// health says whether the fence stands as it should.
+func (f *fence) health() api.Health {
+	outcome, good := f.loop.Last()
+	h := api.Health{
+		Healthy: good && outcome.Err == nil, Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
+		DockerUp: f.engine.Connected(), Fenced: len(outcome.Ruleset.Containers), Generation: int(f.commits.Load()),
+	}
+	h.Unfenced = max(0, len(running(outcome.State.Docker))-h.Fenced)
+	switch {
+	case outcome.Err != nil:
+		h.Reasons = append(h.Reasons, outcome.Err.Error())
+	case !good:
+		h.Reasons = append(h.Reasons, "the Engine has not answered yet")
+	}
+	if degraded := f.resolver.Servers().Degraded; degraded != "" {
+		h.Reasons = append(h.Reasons, degraded)
+	}
+	return h
+}
