@@ -72,6 +72,9 @@ func (d *Docker) Run(ctx context.Context, spec RunSpec) (*Container, error) {
 	return &Container{ID: id, docker: d}, nil
 }
 
+// Container is one that was started by other means than Run.
+func (d *Docker) Container(id string) *Container { return &Container{ID: id, docker: d} }
+
 // RunProbe runs a container of the probe to its end and returns the last of its results.
 func (d *Docker) RunProbe(ctx context.Context, spec RunSpec) (Result, error) {
 	out, err := d.CLI(ctx, append([]string{"run", "--rm"}, spec.args()...)...)
