@@ -2,6 +2,7 @@ package hostnet_test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -55,6 +56,24 @@ func veth(name string) *netlink.Veth {
 	return &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}
 }
 
+// addVeths adds pairs with both ends up, so that each end has a link-local address.
+func addVeths(n int) error {
+	for i := range n {
+		v := veth(fmt.Sprint("v", i))
+		if err := addLink(v); err != nil {
+			return err
+		}
+		peer, err := netlink.LinkByName(v.PeerName)
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetUp(peer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 	var got hostnet.Interfaces
 	var linkLocal []netip.Addr
@@ -68,7 +87,17 @@ func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 				return err
 			}
 		}
-		var err error
+		tunnel := veth("wg0")
+		if err := addLink(tunnel); err != nil {
+			return err
+		}
+		_, peer, err := net.ParseCIDR("10.99.0.2/32")
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(tunnel, &netlink.Addr{IPNet: netlink.NewIPNet(net.IPv4(10, 99, 0, 1)), Peer: peer}); err != nil {
+			return err
+		}
 		if got, err = hostnet.Read(); err != nil {
 			return err
 		}
@@ -91,7 +120,7 @@ func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 			global = append(global, a.String())
 		}
 	}
-	want := []string{"127.0.0.1", "172.17.0.1", "192.168.1.1", "198.51.100.1", "::1", "2001:db8:ffff::1", "fd00:17::1"}
+	want := []string{"10.99.0.1", "127.0.0.1", "172.17.0.1", "192.168.1.1", "198.51.100.1", "::1", "2001:db8:ffff::1", "fd00:17::1"}
 	if diff := cmp.Diff(want, global); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
@@ -107,10 +136,8 @@ func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 // dumps (NLM_F_DUMP_INTR).
 func TestReadWhileInterfacesComeAndGo(t *testing.T) {
 	inNamespace(t, func() error {
-		for i := range 300 {
-			if err := addLink(veth(fmt.Sprint("v", i))); err != nil {
-				return err
-			}
+		if err := addVeths(300); err != nil { // so that a dump has several parts
+			return err
 		}
 		if err := addLink(bridge("docker0"), "172.17.0.1/16"); err != nil {
 			return err
@@ -122,7 +149,7 @@ func TestReadWhileInterfacesComeAndGo(t *testing.T) {
 		defer handle.Close()
 		stop, stopped := make(chan struct{}), make(chan error, 1)
 		go func() { stopped <- churn(handle, stop) }()
-		for range 200 {
+		for range 50 {
 			got, readErr := hostnet.Read()
 			if readErr != nil {
 				err = readErr
@@ -148,12 +175,14 @@ func churn(h *netlink.Handle, stop chan struct{}) error {
 			return nil
 		default:
 		}
-		l := veth("come")
-		if err := h.LinkAdd(l); err != nil {
-			return err
-		}
-		if err := h.LinkDel(l); err != nil {
-			return err
+		l, a := bridge("come"), &netlink.Addr{IPNet: netlink.NewIPNet(net.ParseIP("2001:db8::1"))}
+		for _, step := range []func() error{
+			func() error { return h.LinkAdd(l) }, func() error { return h.AddrAdd(l, a) },
+			func() error { return h.AddrDel(l, a) }, func() error { return h.LinkDel(l) },
+		} {
+			if err := step(); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -162,18 +191,8 @@ func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			inNamespace(b, func() error {
-				for i := range n { // both ends up, so that each has a link-local address
-					v := veth(fmt.Sprint("v", i))
-					if err := addLink(v); err != nil {
-						return err
-					}
-					peer, err := netlink.LinkByName(v.PeerName)
-					if err != nil {
-						return err
-					}
-					if err := netlink.LinkSetUp(peer); err != nil {
-						return err
-					}
+				if err := addVeths(n); err != nil {
+					return err
 				}
 				b.ResetTimer()
 				for range b.N {

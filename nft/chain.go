@@ -37,6 +37,11 @@ func rulesOf(owner string, s Source, fams []family) (sourceRules, []Set) {
 
 func (r *sourceRules) allow(m matchSet) {
 	switch {
+	case m.kind == resolvers: // also one that is a published port, which Docker 29 redirects
+		r.open = append(r.open, m.clauses())
+		for _, original := range m.original() {
+			r.open = append(r.open, append([]clause{dnatted()}, original...))
+		}
 	case m.kind.opensHost():
 		r.open = append(r.open, m.clauses())
 	case m.kind == names:

@@ -39,6 +39,7 @@ func TestDifferenceListsLikeFreshLoad(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			n, ref, g := namespace(t), reference{namespace(t)}, newGenerator(t)
 			k := open(t, n)
 			r := g.ruleset()
@@ -75,7 +76,7 @@ func TestRulesetSurvivesJSON(t *testing.T) {
 	g := newGenerator(t)
 	addr := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 	prefix := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
-	for range 200 {
+	for range 40 {
 		r := g.ruleset()
 		if diff := cmp.Diff(r, clone(r), addr, prefix, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)

@@ -124,18 +124,25 @@ func (r Ruleset) allowed(c Container, p Packet) bool {
 	before := p
 	before.Dst, before.DstPort, before.DNAT = p.OriginalDst, p.OriginalPort, false
 	for _, s := range sources {
-		if r.covers(s.Deny, p, true) || p.DNAT && r.coversLiterally(s.Deny, before) {
+		if r.covers(s.Deny, p, true) || p.DNAT && (r.coversLiterally(s.Deny, before) || s.Deny.crowded(c.families())) {
 			return false
 		}
 	}
-	return slices.ContainsFunc(sources, func(s Source) bool { return r.covers(s.Allow, p, false) })
+	return slices.ContainsFunc(sources, func(s Source) bool {
+		return r.covers(s.Allow, p, false) || p.DNAT && r.covers(Matches{Resolvers: s.Allow.Resolvers}, before, false)
+	})
 }
 
 // coversLiterally says whether a denial names the destination before DNAT.
 func (r Ruleset) coversLiterally(m Matches, p Packet) bool {
-	m = Matches{Addrs: m.Addrs, Nets: m.Nets, Names: m.Names}
-	m.Addrs.ICMP, m.Nets.ICMP = nil, nil
-	return !isICMP(p.Proto) && r.covers(m, p, true)
+	return r.covers(Matches{Addrs: m.Addrs, Nets: m.Nets, Names: m.Names, Resolvers: m.Resolvers}, p, true)
+}
+
+// crowded says whether there are too many denied boxes to look each up before DNAT.
+func (m Matches) crowded(fams []family) bool {
+	return slices.ContainsFunc([]Literals{m.Addrs, m.Nets}, func(l Literals) bool {
+		return len(l.Boxes) > maxOriginal && slices.ContainsFunc(l.Boxes, func(b Box) bool { return slices.Contains(fams, familyOf(b.First)) })
+	})
 }
 
 // covers says whether m names p's destination. What opens only forwarded packets denies everywhere.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,11 @@ type Report struct {
 	Changed bool
 	Ops     int
 	Took    time.Duration
+}
+
+// Plus is what two commits did together.
+func (r Report) Plus(s Report) Report {
+	return Report{Adopted: r.Adopted || s.Adopted, Changed: r.Changed || s.Changed, Ops: r.Ops + s.Ops, Took: r.Took + s.Took}
 }
 
 // ErrRemoved is returned for commits after [Kernel.Remove].
@@ -178,7 +184,7 @@ func clip(text string) string {
 
 // claim returns the table to name in a batch: owned and persistent where the kernel has both flags,
 // so that nobody else can change it while we live and it stays when we do not. A table that stands
-// keeps its flags, which cannot be added later.
+// keeps its flags, which cannot be added later, but one that a daemon has left can be owned again.
 func (k *Kernel) claim() (*nftables.Table, error) {
 	table := ours()
 	if k.features.Owner {
@@ -189,6 +195,9 @@ func (k *Kernel) claim() (*nftables.Table, error) {
 		return table, err
 	}
 	table.Flags = standing.Flags &^ nftables.TableFlagDormant // a stranger may have put it to sleep
+	if standing.Flags&nftables.TableFlagPersist != 0 {
+		table.Flags |= nftables.TableFlagOwner // of one whose owner has died (nf_tables_api.c, nft_table_is_orphan)
+	}
 	port, err := k.conn.GetPortID()
 	if err != nil {
 		return nil, fmt.Errorf("read netlink port: %w", err)
@@ -257,60 +266,6 @@ func (k *Kernel) Remove() error {
 	return nil
 }
 
-// Learn adds addresses to a source's names of one clause, in one batch and without building a
-// ruleset: the short path for a DNS answer. owner is a shared source's name or a container's 12-digit
-// ID. The caller's next ruleset must hold them too.
-func (k *Kernel) Learn(owner string, c Clause, addrs []NamedAddr) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.known || k.removed {
-		return errors.New("learn addresses: the table is not in a known state; the next commit will hold them")
-	}
-	if isID(owner) {
-		owner = chainOf(owner)
-	}
-	var batch []Op
-	for _, f := range families() {
-		if add := k.learned(setName(owner, false, names, f, c), hashSet(f, addrs)); add != nil {
-			batch = append(batch, add)
-		}
-	}
-	if len(batch) == 0 {
-		return nil
-	}
-	if err := k.commit(batch, false); err != nil {
-		k.known = false
-		return explainErrno(fmt.Errorf("learn addresses: %w", err))
-	}
-	for _, op := range batch {
-		k.last.table = k.last.table.with(op.(addElements))
-	}
-	if k.last.learned == nil {
-		k.last.learned = map[string]bool{}
-	}
-	k.last.learned[owner] = true
-	return nil
-}
-
-// learned is the operation that adds to a set what it lacks; nil when there is nothing, or no such set
-// yet: then the next ruleset makes it.
-func (k *Kernel) learned(name string, more Set) Op {
-	set := k.last.table.set(name)
-	if set == nil {
-		return nil
-	}
-	var missing []Element
-	mergeFunc(set.Elements, more.Elements, compareElements, func(have, want *Element) {
-		if have == nil {
-			missing = append(missing, *want)
-		}
-	})
-	if len(missing) == 0 {
-		return nil
-	}
-	return addElements{*set, missing}
-}
-
 // explainErrno adds the remedy to the errors a user can do something about.
 func explainErrno(err error) error {
 	switch {
@@ -326,6 +281,30 @@ func explainErrno(err error) error {
 
 // Exists says whether a table of our name stands, whoever made it.
 func (k *Kernel) Exists() (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	standing, err := k.standing()
 	return standing != nil, explainErrno(err)
+}
+
+// Fences says whether a table of our name stands and looks at packets in both hooks. An empty or
+// dormant one does not.
+func (k *Kernel) Fences() (bool, error) {
+	k.mu.Lock()
+	standing, err := k.standing()
+	k.mu.Unlock()
+	if err != nil || standing == nil || standing.Flags&nftables.TableFlagDormant != 0 {
+		return false, explainErrno(err)
+	}
+	live, err := ReadLive(k.options)
+	if err != nil {
+		return false, err
+	}
+	return live.Table.fences(Forward) && live.Table.fences(Input), nil
+}
+
+// fences says whether a base chain of ours is at the hook and has rules.
+func (t Table) fences(h Hook) bool {
+	base := t.base()
+	return base != nil && slices.ContainsFunc(base.Chains, func(c Chain) bool { return c.Hook == h && len(c.Rules) > 0 })
 }

@@ -49,6 +49,7 @@ func list(t testing.TB, n *lab.Namespace) string {
 
 var (
 	volatile = regexp.MustCompile(`(?m)^\tflags .*\n|^table .*\n|^}\n| ?(counter )?packets \d+ bytes \d+| expires [0-9a-z]+|[ \t]+$`)
+	commas   = regexp.MustCompile(`,\s+`)
 	elements = regexp.MustCompile(`(?s)elements = \{ (.*?) \}\n`)
 )
 
@@ -58,7 +59,7 @@ func normalise(text string) string {
 	text = volatile.ReplaceAllString(text, "")
 	text = elements.ReplaceAllStringFunc(text, func(list string) string {
 		inner := elements.FindStringSubmatch(list)[1]
-		parts := regexp.MustCompile(`,\s+`).Split(inner, -1)
+		parts := commas.Split(inner, -1)
 		slices.Sort(parts)
 		return "elements = " + strings.Join(parts, "\n\t\t\t") + "\n"
 	})

@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 )
@@ -62,20 +61,7 @@ func TestManyContainersInOneCommit(t *testing.T) {
 	if second.Ops > 20 {
 		t.Errorf("one container more takes %d operations", second.Ops)
 	}
-	if got := len(sentSetOf(t, k)); got != many+1 {
-		t.Errorf("%d sources are counted, not %d", got, many+1)
+	if got := len(counters(t, k).Containers); got != many+1 {
+		t.Errorf("%d containers are counted, not %d", got, many+1)
 	}
-}
-
-func sentSetOf(t *testing.T, k *Kernel) []Element {
-	t.Helper()
-	table, err := k.read()
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := table.set(sentSet(v4))
-	if set == nil {
-		t.Fatal(fmt.Errorf("no set %s", sentSet(v4)))
-	}
-	return set.Elements
 }

@@ -169,7 +169,8 @@ func (f family) narrow(c Clause) []clause {
 	return []clause{dport(c.Proto, c.Ports)}
 }
 
-// narrowOriginal is narrow for the port before DNAT: one list of clauses for each protocol.
+// narrowOriginal is narrow for the port before DNAT: one list of clauses for each protocol. ICMP has no
+// port that could be published.
 func narrowOriginal(c Clause) [][]clause {
 	switch {
 	case c.Proto == ICMP:
@@ -189,21 +190,34 @@ func (m matchSet) original() [][]clause {
 	switch m.kind {
 	case addrAny, netAny:
 		return [][]clause{{in(m.Name, originalDaddr(m.family))}}
+	case addrICMP, netICMP:
+		return [][]clause{append(m.family.narrow(Clause{Proto: ICMP}), in(m.Name, originalDaddr(m.family)))}
 	case names:
+		if m.clause.Proto == ICMP {
+			return [][]clause{append(m.family.narrow(m.clause), in(m.Name, originalDaddr(m.family)))}
+		}
 		var out [][]clause
 		for _, c := range narrowOriginal(m.clause) {
 			out = append(out, append([]clause{in(m.Name, originalDaddr(m.family))}, c...))
 		}
 		return out
-	case addrBox, netBox:
-		return m.originalBoxes()
+	case resolvers:
+		set := in(m.Name, originalDaddr(m.family))
+		return [][]clause{{set, originalDport(TCP, Ports{53, 53})}, {set, originalDport(UDP, Ports{53, 53})}}
 	default:
-		return nil
+		return m.originalBoxes()
 	}
 }
 
-// originalBoxes spells boxes out: nft cannot put "ct original proto-dst" into a concatenation.
+// maxOriginal is how many boxes are spelled out for packets after DNAT, a rule each.
+const maxOriginal = 256
+
+// originalBoxes spells boxes out: nft cannot put "ct original proto-dst" into a concatenation. Of more
+// than maxOriginal none is: what is redirected is denied altogether then.
 func (m matchSet) originalBoxes() [][]clause {
+	if len(m.boxes) > maxOriginal {
+		return [][]clause{nil}
+	}
 	var out [][]clause
 	for _, b := range m.boxes {
 		if isFamily(b.First, m.family) {

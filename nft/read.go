@@ -135,25 +135,3 @@ func (t Table) set(name string) *Set {
 	}
 	return &sets[j]
 }
-
-// with returns t with elements added to one of its sets; t itself stays as it is.
-func (t Table) with(add addElements) Table {
-	out := Table{Fragments: slices.Clone(t.Fragments)}
-	owner := ownerOf(add.set.Name)
-	for i, f := range out.Fragments {
-		if f.Owner != owner {
-			continue
-		}
-		changed := *f
-		changed.Sets = slices.Clone(f.Sets)
-		for j, s := range changed.Sets {
-			if s.Name == add.set.Name {
-				s.Elements = append(slices.Clone(s.Elements), add.elements...)
-				sortElements(s.Elements)
-				changed.Sets[j] = s
-			}
-		}
-		out.Fragments[i] = &changed
-	}
-	return out
-}

@@ -29,12 +29,29 @@ func (k *Kernel) readSets(fragments map[string]*Fragment) error {
 			if err != nil {
 				return fmt.Errorf("list elements of %s: %w", set.Name, err)
 			}
-			set.Elements = set.fromElements(elements)
+			own := slices.DeleteFunc(slices.Clone(elements), set.strange)
+			set.Elements = set.fromElements(own)
+			if len(own) < len(elements) {
+				set.Types = nil // it is replaced whole
+			}
 		}
 		f := fragmentOf(fragments, set.Name)
 		f.Sets = append(f.Sets, set)
 	}
 	return nil
+}
+
+// strange says whether an element has no key of the set's own: a catch-all ("*"), which only strangers
+// add and which cannot be deleted by key.
+func (s Set) strange(e nftables.SetElement) bool {
+	size := 0
+	for _, t := range s.Types {
+		size += t.size()
+		if len(s.Types) > 1 {
+			size += -t.size() & 3
+		}
+	}
+	return s.Types != nil && len(e.Key) != size
 }
 
 // dumpRequest asks for all objects of a kind; the names are attributes 1, 2 and so on of the request.

@@ -10,14 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// watchBuffer holds the notifications of our own large commits, too: they come to every listener.
+const watchBuffer = 8 << 20
+
 // Watch calls changed after anybody but this Kernel touched table inet dockerwall, until ctx is done.
-// Lost notifications count as a change. The packet path's own elements notify nobody.
-func (k *Kernel) Watch(ctx context.Context, changed func()) error {
+// After lost notifications somebody may have. The packet path's own elements notify nobody.
+func (k *Kernel) Watch(ctx context.Context, changed func(lost bool)) error {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: k.options.NetNS})
 	if err != nil {
 		return explainErrno(fmt.Errorf("open netlink socket: %w", err))
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.SetReadBuffer(watchBuffer) // a smaller one loses notifications, of which we hear
 	if err := conn.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
 		return explainErrno(fmt.Errorf("subscribe to nf_tables changes: %w", err))
 	}
@@ -31,11 +35,11 @@ func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, unix.ENOBUFS):
-			changed()
+			changed(true)
 		case err != nil:
 			return fmt.Errorf("receive nf_tables changes: %w", err)
 		case foreign(messages, port):
-			changed()
+			changed(false)
 		}
 	}
 }

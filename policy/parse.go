@@ -97,6 +97,7 @@ func (p *parser) report(s Severity, e entry, m mistake) {
 // policy makes the canonical value of the entries.
 func (p *parser) policy() Policy {
 	p.limitBoxes()
+	p.limitClauses()
 	if p.void {
 		p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return !e.Deny })
 	}
@@ -140,19 +141,5 @@ func (p *parser) refuseBoxes(deny bool, belongs func(Token) bool) {
 		p.void = true
 		what = "too many denied ports on overlapping addresses: all their ports are denied" + voids
 	}
-	p.reports.add(Problem{
-		Severity: Error, Label: p.label, Message: what,
-		Remedy: "write fewer overlapping prefixes, or ranges of ports in place of single ones",
-	})
-	kept := p.entries[:0]
-	for _, e := range p.entries {
-		switch {
-		case !belongs(e.Token):
-			kept = append(kept, e)
-		case deny:
-			e.Clause = Clause{}
-			kept = append(kept, e)
-		}
-	}
-	p.entries = kept
+	p.refuseAll(deny, belongs, mistake{what: what, remedy: "write fewer overlapping prefixes, or ranges of ports in place of single ones"})
 }

@@ -8,6 +8,10 @@ const (
 	MaxText = 1 << 20
 	// MaxTokens is how many tokens of a text are read, repetitions included.
 	MaxTokens = 16384
+	// MaxClauses is how many different ports and protocols the names of a text can have, and likewise
+	// its _host_, _internet_ and "*" tokens, allows and denials each. Every one of them is a rule that
+	// packets pass one by one, and for names a set; addresses are free of it.
+	MaxClauses = 64
 )
 
 // Proto is the protocol part of a [Clause]. The zero value means any.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 )
@@ -35,9 +36,12 @@ func Build(s State) (nft.Ruleset, []Problem) {
 
 // Boot is the ruleset of a host whose Engine has not answered yet: nobody's source is known, so what
 // comes from any bridge that may be Docker's is denied, docker0's and docker_gwbridge's if those networks
-// are managed.
-func Boot(c Config) nft.Ruleset {
-	r := State{Config: c}.skeleton()
+// are managed. Bridges that stand now under a name that Docker does not give by itself stay free: they
+// may be the host's own, and the way an administrator comes in by.
+func Boot(c Config, now hostnet.Interfaces) nft.Ruleset {
+	b := builder{state: State{Config: c, Interfaces: now}, rules: State{Config: c}.skeleton()}
+	b.foreignBridges()
+	r := b.rules
 	for _, n := range []docker.Network{{Name: "bridge", Bridge: "docker0"}, {Name: "docker_gwbridge", Bridge: "docker_gwbridge"}} {
 		if c.Networks.Manages(n.Name) {
 			r.Bridges = append(r.Bridges, nft.Bridge{Name: n.Bridge})

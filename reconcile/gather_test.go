@@ -172,6 +172,8 @@ func TestLabelsAreReadAgainOnlyWhenTheyChange(t *testing.T) {
 			t.Errorf("%s: not read again", change)
 		}
 	}
+	engine.PutContainer(docker.Container{ID: id, Name: "web", ImageID: "sha256:app", State: "running", Labels: map[string]string{"dockerwall.outbound": "192.0.2.7"}})
+	state()
 	engine.PutImage("sha256:other", map[string]string{"dockerwall.outbound": "192.0.2.7"})
 	engine.PutContainer(docker.Container{ID: id, Name: "web", ImageID: "sha256:other", State: "running", Labels: map[string]string{"dockerwall.outbound": "192.0.2.7"}})
 	if r, _ := Build(state()); len(r.Containers) != 1 || len(r.Containers[0].Own.Allow.Addrs.Any) > 0 {

@@ -3,10 +3,12 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dockerwall/dockerwall/nft"
@@ -16,8 +18,8 @@ import (
 type Kernel interface {
 	// Apply makes the table equal to the ruleset, or leaves it as it was.
 	Apply(nft.Ruleset) (nft.Report, error)
-	// Exists says whether a table stands, whoever made it.
-	Exists() (bool, error)
+	// Fences says whether a table stands and does something, whoever made it.
+	Fences() (bool, error)
 }
 
 // Options are what a Loop works with. All of Gather and Kernel are required.
@@ -49,6 +51,8 @@ type Outcome struct {
 type Loop struct {
 	options Options
 	kick    chan struct{}
+
+	damaged atomic.Bool
 
 	mu   sync.Mutex
 	last Outcome
@@ -87,6 +91,13 @@ func (l *Loop) Kick() {
 	case l.kick <- struct{}{}:
 	default:
 	}
+}
+
+// Repair asks for a run that first commits the last ruleset again, before anything is asked of an Engine
+// that may not answer: a stranger has changed the table.
+func (l *Loop) Repair() {
+	l.damaged.Store(true)
+	l.Kick()
 }
 
 // Last returns the newest outcome, and whether any run has succeeded yet.
@@ -143,6 +154,12 @@ func (l *Loop) sleep(ctx context.Context, d time.Duration, retry bool) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
+	if retry && d > l.options.Retry {
+		if !l.sleep(ctx, l.options.Retry, false) { // however often it is kicked
+			return false
+		}
+		d -= l.options.Retry
+	}
 	kick := l.kick
 	if !retry {
 		kick = nil
@@ -164,10 +181,16 @@ func (l *Loop) run(ctx context.Context) Outcome {
 	case <-l.kick:
 	default:
 	}
+	var repair nft.Report
+	if l.damaged.Swap(false) {
+		repair, _ = l.hold() // an error comes again below
+	}
 	state, err := l.state(ctx)
 	if err != nil {
-		l.boot()
-		return l.failed(err)
+		report, held := l.hold()
+		outcome := l.failed(errors.Join(err, held))
+		outcome.Report = repair.Plus(report)
+		return outcome
 	}
 	outcome := Outcome{State: state, At: time.Now()}
 	outcome.Ruleset, outcome.Problems = Build(state)
@@ -176,6 +199,7 @@ func (l *Loop) run(ctx context.Context) Outcome {
 		outcome = l.failed(err)
 		outcome.Refused = true
 	}
+	outcome.Report = repair.Plus(outcome.Report)
 	return outcome
 }
 
@@ -212,20 +236,29 @@ func (l *Loop) failed(err error) Outcome {
 	return outcome
 }
 
-// boot commits the boot ruleset where no table stands: nobody is to reach anything before we know who
-// may. A table that stands is better informed and stays.
-func (l *Loop) boot() {
-	if _, good := l.Last(); good {
-		return
+// hold keeps the fence up while there is no state to build from: the last ruleset is committed again,
+// which costs nothing unless a stranger changed the table. Before there was one, a table that stands is
+// better informed than we are and stays; on a host without one, nobody is to reach anything before we
+// know who may.
+func (l *Loop) hold() (nft.Report, error) {
+	last, good := l.Last()
+	if good {
+		return l.options.Kernel.Apply(last.Ruleset)
 	}
-	if exists, err := l.options.Kernel.Exists(); err != nil || exists {
-		return
+	fences, err := l.options.Kernel.Fences()
+	if err != nil || fences {
+		return nft.Report{}, err
 	}
-	if _, err := l.options.Kernel.Apply(Boot(l.options.Gather.Config)); err != nil {
-		l.options.Logger.Error("boot table not committed", "err", err)
-		return
+	interfaces, err := l.options.Gather.Interfaces()
+	if err != nil {
+		return nft.Report{}, err
 	}
-	l.options.Logger.Info("boot table committed: what comes from Docker's bridges is denied until the Engine answers")
+	report, err := l.options.Kernel.Apply(Boot(l.options.Gather.Config, interfaces))
+	if err != nil {
+		return report, fmt.Errorf("boot ruleset: %w", err)
+	}
+	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
+	return report, nil
 }
 
 // note keeps the outcome and says what changed, once.

@@ -41,7 +41,7 @@ func (k *fakeKernel) Apply(r nft.Ruleset) (nft.Report, error) {
 	return nft.Report{Changed: true, Took: k.took}, nil
 }
 
-func (k *fakeKernel) Exists() (bool, error) {
+func (k *fakeKernel) Fences() (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.exists, nil
@@ -88,6 +88,12 @@ func (e *fakeEngine) Invalidate() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.invalidated++
+}
+
+func (e *fakeEngine) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
 }
 
 // counts are how often it was listed and invalidated.
@@ -272,6 +278,25 @@ func TestRemovalByRequestEndsTheLoop(t *testing.T) {
 		}
 		if err := loop.Run(t.Context()); !errors.Is(err, nft.ErrRemoved) {
 			t.Errorf("Run returned %v", err)
+		}
+	})
+}
+
+func TestAChangedTableIsRepairedWhileTheEngineDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		defer r.stop()
+		synctest.Wait()
+		r.engine.fail(errors.New("restarting"))
+		before := r.kernel.runs()
+		r.loop.Repair()
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if r.kernel.runs() == before {
+			t.Error("the last ruleset was not committed again")
+		}
+		if o, _ := r.loop.Last(); !o.Report.Changed || o.Err == nil {
+			t.Errorf("outcome %+v: the repair is not told", o.Report)
 		}
 	})
 }

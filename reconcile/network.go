@@ -135,11 +135,6 @@ func (b *builder) namedNetworks() {
 // networks, with the NAT64 and 6to4 spellings of their IPv4 addresses.
 func (b *builder) notPublic() []netip.Prefix {
 	registry := policy.NotPublic()
-	for i, p := range registry {
-		if p.Addr().Is4In6() { // package nft takes no mapped addresses; all of ::/80 is reserved
-			registry[i] = netip.PrefixFrom(netip.IPv6Unspecified(), 80)
-		}
-	}
 	out := slices.Clone(registry)
 	add := func(p netip.Prefix) {
 		known := func(r netip.Prefix) bool { return r.Bits() <= p.Bits() && r.Contains(p.Addr()) }

@@ -82,7 +82,8 @@ func TestPolicySpeaksOfPackets(t *testing.T) {
 		deny          []string
 	}{
 		"without a label nothing leaves but questions to the resolvers": {
-			pass: []string{"forward 198.51.100.53:53/udp", "input 198.51.100.53:53/udp", "forward 198.51.100.53:53/tcp", "forward [2001:db8:ffff::53]:53/udp"},
+			pass: []string{"forward 198.51.100.53:53/udp", "input 198.51.100.53:53/udp", "forward 198.51.100.53:53/tcp", "forward [2001:db8:ffff::53]:53/udp",
+				"dnat 172.18.0.2:53/udp was 198.51.100.53:53"},
 			deny: []string{"forward 203.0.113.10:443/tcp", "forward 198.51.100.53:853/tcp", "forward 203.0.113.53:53/udp", "input 172.17.0.1:80/tcp", "input 198.51.100.1/icmp",
 				"forward [2001:db8:1::10]:443/tcp", "forward 192.0.2.1/icmp", "forward 192.0.2.1:9/sctp", "forward 192.0.2.1/gre", "forward 198.51.100.53/icmp"},
 		},
@@ -148,7 +149,8 @@ func TestPolicySpeaksOfPackets(t *testing.T) {
 				"forward [fd00::1]:1/tcp", "forward [fe80::1]:1/tcp", "forward [ff02::fb]:5353/udp", "forward [::1]:1/tcp"},
 		},
 		"_internet_ is neither this host by its public address nor another Docker network": {
-			label: "_internet_", deny: []string{"input 198.51.100.1:22/tcp", "forward 198.51.100.1:22/tcp", "forward [2001:db8:ffff::1]:22/tcp", "forward 172.18.0.2:80/tcp"},
+			label: "_internet_", deny: []string{"input 198.51.100.1:22/tcp", "forward 198.51.100.1:22/tcp", "forward [2001:db8:ffff::1]:22/tcp", "forward 172.18.0.2:80/tcp",
+				"forward 198.51.100.200:80/tcp", "forward [2001:db8:c::2]:80/tcp", "forward [64:ff9b::c633:64c8]:80/tcp"},
 		},
 		"_internet_ knows what is not public in NAT64's and 6to4's spellings": {
 			label: "_internet_", deny: []string{"forward [64:ff9b::a01:101]:1/tcp", "forward [64:ff9b::c633:6401]:22/tcp", "forward [64:ff9b::ac12:2]:80/tcp", "forward [64:ff9b:1::1]:1/tcp",
@@ -194,7 +196,8 @@ func TestPolicySpeaksOfPackets(t *testing.T) {
 			label: "*, !*", deny: []string{"forward 198.51.100.53:53/udp", "forward 192.0.2.7:1/tcp", "input 172.17.0.1:80/tcp"},
 		},
 		"!_dns_ takes the resolvers away, and the star does not give them back": {
-			label: "*, !_dns_", pass: []string{"forward 198.51.100.53:80/tcp", "forward 203.0.113.53:53/udp"}, deny: []string{"forward 198.51.100.53:53/udp", "input 198.51.100.53:53/tcp"},
+			label: "*, !_dns_", pass: []string{"forward 198.51.100.53:80/tcp", "forward 203.0.113.53:53/udp"},
+			deny: []string{"forward 198.51.100.53:53/udp", "input 198.51.100.53:53/tcp", "dnat 172.18.0.2:53/udp was 198.51.100.53:53"},
 		},
 		"!_dns_ in the default holds for all": {
 			preset: "!_dns_", deny: []string{"forward 198.51.100.53:53/udp", "forward 198.51.100.53:53/tcp"},
@@ -283,53 +286,6 @@ func TestPolicySpeaksOfPackets(t *testing.T) {
 						t.Errorf("%s: judged for %q", text, j.Container)
 					}
 				}
-			}
-		})
-	}
-}
-
-func TestPathsThatNoPolicyDecides(t *testing.T) {
-	web := func(change func(*nft.Packet)) nft.Packet {
-		p := nft.Packet{Hook: nft.Forward, In: "docker0", InBridge: true, Out: "eth0", Src: addrs("172.17.0.2")[0], Dst: addrs("203.0.113.1")[0], Proto: nft.TCP, DstPort: 443}
-		change(&p)
-		return p
-	}
-	for name, test := range map[string]struct {
-		packet   nft.Packet
-		dry      bool
-		networks string
-		pass     bool
-		reason   nft.Reason
-	}{
-		"to a neighbour on the same network":          {web(func(p *nft.Packet) { p.Out, p.Dst = "docker0", addrs("172.17.0.3")[0] }), false, "", true, ""},
-		"to the network's broadcast address":          {web(func(p *nft.Packet) { p.Out, p.Dst, p.Proto = "docker0", addrs("255.255.255.255")[0], nft.UDP }), false, "", true, ""},
-		"by the same bridge to elsewhere":             {web(func(p *nft.Packet) { p.Out = "docker0" }), false, "", false, nft.Denied},
-		"from an address that is nobody's":            {web(func(p *nft.Packet) { p.Src = addrs("172.17.0.99")[0] }), false, "", false, nft.Unknown},
-		"from an address that is nobody's, dry run":   {web(func(p *nft.Packet) { p.Src = addrs("172.17.0.99")[0] }), true, "", true, nft.Unknown},
-		"from another network's address":              {web(func(p *nft.Packet) { p.Src = addrs("172.18.0.2")[0] }), false, "", false, nft.Unknown},
-		"from a bridge of a network not listed yet":   {web(func(p *nft.Packet) { p.In = "br-0123456789ab" }), false, "", false, nft.Unknown},
-		"from such a bridge, when networks are named": {web(func(p *nft.Packet) { p.In = "br-0123456789ab" }), false, "bridge", true, ""},
-		"from a network that is excluded":             {web(func(p *nft.Packet) { p.Src = addrs("172.17.0.99")[0] }), false, "!bridge", true, ""},
-		"from a bridge that is not Docker's":          {web(func(p *nft.Packet) { p.In = "virbr0" }), false, "", true, ""},
-		"a reply":                                     {web(func(p *nft.Packet) { p.State = nft.StateEstablished }), false, "", true, ""},
-		"an error about a flow":                       {web(func(p *nft.Packet) { p.State, p.Proto = nft.StateRelated, nft.ICMP }), false, "", true, ""},
-		"a related connection that is no error":       {web(func(p *nft.Packet) { p.State = nft.StateRelated }), false, "", false, nft.Denied},
-		"what conntrack finds invalid":                {web(func(p *nft.Packet) { p.State = nft.StateInvalid }), false, "", false, nft.Invalid},
-		"the middle of a TCP flow that nobody knows":  {web(func(p *nft.Packet) { p.Stray = true }), false, "", false, nft.Stray},
-		"a server's segment toward a container":       {web(func(p *nft.Packet) { p.In, p.InBridge, p.Out, p.Stray = "eth0", false, "docker0", true }), false, "", false, nft.Stray},
-		"multicast to the host":                       {web(func(p *nft.Packet) { p.Hook, p.Out, p.Dst, p.Proto = nft.Input, "", addrs("224.0.0.251")[0], nft.UDP }), false, "", false, nft.Multicast},
-		"neighbour discovery": {web(func(p *nft.Packet) {
-			p.Hook, p.Out, p.Src, p.Dst, p.Proto, p.Type = nft.Input, "", addrs("fe80::2")[0], addrs("ff02::1")[0], nft.ICMPv6, 135
-		}), false, "", true, ""},
-		"denied by policy, dry run": {web(func(*nft.Packet) {}), true, "", true, nft.Denied},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := single("", "")
-			s.DryRun, s.GatewayNetworks = test.dry, test.networks
-			state, _ := s.state()
-			r, _ := build(t, state)
-			if j := r.Judge(test.packet); j.Pass != test.pass || j.Reason != test.reason {
-				t.Errorf("pass %v (%s), want %v (%s)", j.Pass, j.Reason, test.pass, test.reason)
 			}
 		})
 	}

@@ -184,6 +184,7 @@ func single(label, preset string) scenario {
 		Networks: []scenarioNetwork{
 			{Name: "bridge", Bridge: "docker0", Subnets: prefixes("172.17.0.0/16", "fd00:17::/64"), Endpoints: endpoints("web", "172.17.0.2", "web", "fd00:17::2", "db", "172.17.0.3")},
 			{Name: "other", Subnets: prefixes("172.18.0.0/16"), Endpoints: endpoints("cache", "172.18.0.2")},
+			{Name: "routed", Subnets: prefixes("198.51.100.128/25", "2001:db8:c::/64")},
 		},
 		Containers: []scenarioContainer{
 			{Name: "web", Labels: map[string]string{"dockerwall.outbound": label}}, {Name: "db"}, {Name: "cache"},

@@ -68,7 +68,7 @@ func TestABadLabelFencesItsContainerHarderAndNobodyElse(t *testing.T) {
 	}{
 		"tokens that cannot be understood": {
 			map[string]string{"dockerwall.outbound": "https://www.example.com/x, 203.0.113.10, a*.example.com, 010.0.0.1, localhost, 203.0.113.2:0"},
-			[][]string{{"https://www.example.com/x", "write www.example.com:443/tcp"}, {"a*.example.com"}, {"010.0.0.1"}, {"localhost"}, {"203.0.113.2:0"}},
+			[][]string{{"https://www.example.com/x", "www.example.com:443/tcp"}, {"a*.example.com"}, {"010.0.0.1"}, {"localhost"}, {"203.0.113.2:0"}},
 			[]act{"tcp 203.0.113.10:80"}, []act{"tcp 203.0.113.2:80", "ping 203.0.113.2"}},
 		"a bad denial voids its source's allows": {
 			map[string]string{"dockerwall.outbound": "203.0.113.10, !10.0.0.999"},
@@ -92,7 +92,7 @@ func TestABadLabelFencesItsContainerHarderAndNobodyElse(t *testing.T) {
 			map[string]string{"dockerwall.outbound": big(9000, 105)}, nil,
 			[]act{"tcp [2001:db8:2::1]:80"}, []act{"tcp [2001:db8:2:1::]:80", "tcp 203.0.113.2:80"}},
 		"a label above a megabyte": {
-			map[string]string{"dockerwall.outbound": big(9000, 120)}, [][]string{{"dockerwall.outbound", "too long"}},
+			map[string]string{"dockerwall.outbound": big(9000, 120)}, [][]string{{"dockerwall.outbound", "the text has more than", "write prefixes"}},
 			[]act{"tcp [2001:db8:2::1]:80"}, []act{"tcp [2001:db8:2::2711]:80", "tcp 203.0.113.2:80"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -145,8 +145,7 @@ func TestADaemonThatCannotStartSaysWhyAndHow(t *testing.T) {
 		"a flag that does not exist": {[]string{"--gateway-network=x"}, []string{"unknown flag", "--help"}, exitUsage},
 		"an nflog group too large":   {[]string{"DOCKERWALL_NFLOG_GROUP=65536"}, []string{"65536", "0 to 65535"}, exitUsage},
 		"a metrics destination":      {[]string{"DOCKERWALL_METRICS_DESTINATION=colour"}, []string{"colour", "domain"}, exitUsage},
-		"a resolver":                 {[]string{"DOCKERWALL_RESOLVERS=dns.example"}, []string{"dns.example"}, exitUsage},
-		"DOCKER_HOST":                {[]string{"DOCKER_HOST=ssh://x"}, []string{"DOCKER_HOST", "ssh://x", "unix://"}, exitUsage},
+		"DOCKER_HOST":                {[]string{"DOCKER_HOST=ssh://x"}, []string{"DOCKER_HOST", "ssh://x", "unix://"}, exitFailure},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := w.launch(t, c.settings...)
@@ -196,13 +195,14 @@ func TestADaemonGoesOnWithoutWhatItCanDoWithout(t *testing.T) {
 		d.says(t, "serving metrics")
 	})
 	t.Run("the nflog group is taken", func(t *testing.T) {
+		ctx, free := context.WithCancel(t.Context())
+		defer free()
 		taken, err := nflog.Open(&nflog.Config{NetNS: w.Host.FD(), Group: defaultNflogGroup, Copymode: nflog.CopyPacket})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = taken.Close() }()
-		quiet := func(error) int { return 0 }
-		if err := taken.RegisterWithErrorFunc(t.Context(), func(nflog.Attribute) int { return 0 }, quiet); err != nil {
+		ignore := func(error) int { return 1 }
+		if err := taken.RegisterWithErrorFunc(ctx, func(nflog.Attribute) int { return 0 }, ignore); err != nil {
 			t.Fatal(err)
 		}
 		d := w.start(t)
@@ -212,11 +212,16 @@ func TestADaemonGoesOnWithoutWhatItCanDoWithout(t *testing.T) {
 	t.Run("another nflog group is free", func(t *testing.T) {
 		d := w.start(t, "DOCKERWALL_NFLOG_GROUP=77")
 		fences(t)
-		d.says(t, "msg=denied", "destination=203.0.113.2", "port=80")
+		b.isKeptFrom(t, "tcp 203.0.113.77:80")
+		d.says(t, "msg=denied", "destination=203.0.113.77", "port=80")
+	})
+	t.Run("a resolver is not an address", func(t *testing.T) {
+		w.start(t, "DOCKERWALL_RESOLVERS=dns.example").says(t, "DOCKERWALL_RESOLVERS", "not an address", "dns.example")
+		fences(t)
 	})
 	t.Run("the socket's place cannot be written", func(t *testing.T) {
 		d := w.launch(t, "DOCKERWALL_SOCKET=/proc/nowhere/d.sock")
-		d.says(t, "no API", "/proc/nowhere/d.sock")
+		d.says(t, "no API", "/proc/nowhere", "nft flush")
 		fences(t)
 	})
 }

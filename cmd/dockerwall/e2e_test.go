@@ -65,6 +65,13 @@ func programs(t *testing.T) (binary, probe string) {
 
 // built are the binary and the probe, built once.
 var built = sync.OnceValues(func() (paths [2]string, err error) {
+	cache, err := goCache()
+	if err != nil {
+		return paths, err
+	}
+	if err := os.Setenv("GOCACHE", cache); err != nil {
+		return paths, err
+	}
 	for i, pkg := range []string{"github.com/dockerwall/dockerwall/cmd/dockerwall", "github.com/dockerwall/dockerwall/internal/lab/probe"} {
 		if paths[i], err = lab.BuildStatic(context.Background(), pkg); err != nil {
 			return paths, err

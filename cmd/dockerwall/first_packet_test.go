@@ -6,11 +6,34 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
 )
 
-const starts = 20
+const (
+	starts   = 20
+	together = 3 // starts at a time
+)
+
+// starts runs n containers of the probe to their ends and returns what each did.
+func (w *world) starts(t *testing.T, n int, spec func(i int) lab.RunSpec) []lab.Result {
+	t.Helper()
+	results := make([]lab.Result, n)
+	var running errgroup.Group
+	running.SetLimit(together)
+	for i := range n {
+		running.Go(func() (err error) {
+			results[i], err = w.engine.RunProbe(t.Context(), spec(i))
+			return err
+		})
+	}
+	if err := running.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
 
 func TestNothingEscapesBeforeAContainersRulesStand(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
@@ -25,12 +48,9 @@ func TestNothingEscapesBeforeAContainersRulesStand(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.before()
 			sent, began := 0, time.Now()
-			for range starts {
-				r, err := w.engine.RunProbe(t.Context(), lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.1"},
-					Cmd: []string{"udp", c.target + ":9", "-count", "200"}})
-				if err != nil {
-					t.Fatal(err)
-				}
+			for _, r := range w.starts(t, starts, func(int) lab.RunSpec {
+				return lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.1"}, Cmd: []string{"udp", c.target + ":9", "-count", "200"}}
+			}) {
 				sent += r.Sent
 			}
 			arrived := w.Arrived(netip.MustParseAddr(c.target))
@@ -55,12 +75,9 @@ func TestAContainersFirstPacketIsNotLost(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
 	w.start(t)
 	retransmits, failed, slowest := 0, 0, 0.0
-	for i := range 50 {
-		r, err := w.engine.RunProbe(t.Context(), lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.0/24"},
-			Cmd: []string{"tcp", fmt.Sprintf("203.0.113.%d:80", i+1)}})
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, r := range w.starts(t, 50, func(i int) lab.RunSpec {
+		return lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.0/24"}, Cmd: []string{"tcp", fmt.Sprintf("203.0.113.%d:80", i+1)}}
+	}) {
 		retransmits += r.Retransmits
 		slowest = max(slowest, r.Milliseconds)
 		if r.Outcome != result.OK {

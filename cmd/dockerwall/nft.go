@@ -119,7 +119,7 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	if err != nil {
 		return nft.Ruleset{}, err
 	}
-	trust, err := parseBool("trust-image-labels", s.trustImages)
+	trust, err := s.boolean("trust-image-labels", s.trustImages)
 	if err != nil {
 		return nft.Ruleset{}, err
 	}

@@ -72,7 +72,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	trust, err := parseBool("trust-image-labels", s.trustImages)
+	trust, err := s.boolean("trust-image-labels", s.trustImages)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +136,7 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.engine.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
+	g.Go(func() error { return f.watchBridges(ctx) })
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })
@@ -161,6 +162,15 @@ func (f *fence) serveAPI(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// watchBridges keeps bridges that are not Docker's free as soon as they are there; without it they wait
+// for the next relisting.
+func (f *fence) watchBridges(ctx context.Context) error {
+	if err := hostnet.Watch(ctx, f.loop.Kick); err != nil {
+		f.logger.Warn("new bridges are seen at the next relisting only", "err", err)
+	}
+	return nil
 }
 
 // readDrops logs denied packets; without them the fence stands and counts all the same.
@@ -215,10 +225,13 @@ func (f *fence) reportOwner(r nft.Report) {
 }
 
 // foreignChange has the table repaired after a stranger's change, of which many notifications may tell.
-func (f *fence) foreignChange() {
-	f.foreign.Store(true)
+// When some were lost, the table is only looked at.
+func (f *fence) foreignChange(lost bool) {
+	if !lost {
+		f.foreign.Store(true)
+	}
 	f.kernel.Invalidate()
-	f.loop.Kick()
+	f.loop.Repair()
 }
 
 // reportRepair follows each commit that succeeded.
@@ -234,7 +247,10 @@ func (f *fence) flush(context.Context) error {
 	if err := f.kernel.Remove(); err != nil {
 		return err
 	}
-	f.flushed <- struct{}{}
+	select {
+	case f.flushed <- struct{}{}:
+	default: // asked before
+	}
 	return nil
 }
 

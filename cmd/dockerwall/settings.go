@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -125,12 +126,12 @@ func (s *settings) config(logger *slog.Logger) (reconcile.Config, error) {
 		warn(logger, "DEFAULT_OUTBOUND", problems)
 	}
 	var err error
-	if c.DryRun, err = parseBool("dry-run", s.dryRun); err != nil {
+	if c.DryRun, err = s.boolean("dry-run", s.dryRun); err != nil {
 		return c, err
 	}
 	group, err := strconv.ParseUint(s.nflogGroup, 10, 16)
 	if err != nil {
-		return c, usageError{fmt.Errorf("--nflog-group %q: want a number from 0 to 65535", s.nflogGroup)}
+		return c, usageError{fmt.Errorf("%s: %q: want a number from 0 to 65535", s.spelled("nflog-group"), s.nflogGroup)}
 	}
 	c.LogGroup = uint16(group)
 	return c, nil
@@ -142,13 +143,26 @@ func warn(logger *slog.Logger, setting string, problems []policy.Problem) {
 	}
 }
 
-func parseBool(flag, value string) (bool, error) {
+// spelled is how a setting can be given: "--dry-run or $DOCKERWALL_DRY_RUN or $DRY_RUN".
+func (s *settings) spelled(flag string) string {
+	for _, one := range slices.Concat(s.common(), s.policy(), s.daemon()) {
+		switch {
+		case one.flag == flag && one.legacy != "":
+			return "--" + flag + " or $" + one.env + " or $" + one.legacy
+		case one.flag == flag:
+			return "--" + flag + " or $" + one.env
+		}
+	}
+	return "--" + flag
+}
+
+func (s *settings) boolean(flag, value string) (bool, error) {
 	if value == "" {
 		return false, nil
 	}
 	b, err := strconv.ParseBool(value)
 	if err != nil {
-		return false, usageError{fmt.Errorf("--%s %q: want true or false", flag, value)}
+		return false, usageError{fmt.Errorf("%s: %q: want true or false", s.spelled(flag), value)}
 	}
 	return b, nil
 }

@@ -61,12 +61,16 @@ func TestFlushRemovesTheTableAndEndsTheDaemon(t *testing.T) {
 // A kernel that knows owners keeps strangers out for as long as the daemon lives, and keeps the table after it.
 func TestNoStrangerOpensATableThatTheDaemonOwns(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
-	d := w.start(t)
+	w.start(t).kill9()
+	d := w.start(t) // it takes over the table of the first
 	b := w.labelled(t, "2001:db8:1::1")
 	b.reaches(t, "tcp [2001:db8:1::1]:80")
 	denied := b.flood(t, "[2001:db8:1::2]:5000", 2000)
 	for _, command := range [][]string{{"delete", "table", "inet", "dockerwall"}, {"flush", "chain", "inet", "dockerwall", "forward"}, {"flush", "ruleset"}} {
 		out, err := w.HostCommand(t.Context(), "nft", command...).CombinedOutput()
+		if err == nil && command[1] != "ruleset" {
+			t.Error("the table has no owner")
+		}
 		t.Logf("nft %s: %v %s", strings.Join(command, " "), err, out)
 		b.isKeptFrom(t, "tcp [2001:db8:1::2]:80")
 		b.reaches(t, "tcp [2001:db8:1::1]:80")
