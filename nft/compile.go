@@ -193,9 +193,18 @@ func (r Ruleset) fixedSets() []Set {
 }
 
 func (r Ruleset) asksInternet() bool {
-	asks := func(s Source) bool { return len(s.Allow.Internet)+len(s.Deny.Internet) > 0 }
-	return slices.ContainsFunc(r.Sources, asks) ||
-		slices.ContainsFunc(r.Containers, func(c Container) bool { return asks(c.Own) })
+	asks := func(s *Source) bool { return len(s.Allow.Internet)+len(s.Deny.Internet) > 0 }
+	for i := range r.Sources {
+		if asks(&r.Sources[i]) {
+			return true
+		}
+	}
+	for i := range r.Containers {
+		if asks(&r.Containers[i].Own) {
+			return true
+		}
+	}
+	return false
 }
 
 func protoSet(name string, protos ...uint8) Set {

@@ -163,7 +163,7 @@ func (k *Kernel) commit(batch []Op, claim bool) error {
 	}
 	for _, op := range batch {
 		if err := op.write(k.conn); err != nil {
-			_ = k.conn.Flush() // drops what is buffered; a broken message voids the batch
+			k.void()
 			return fmt.Errorf("%s: %w", clip(op.String()), err)
 		}
 	}
@@ -171,6 +171,13 @@ func (k *Kernel) commit(batch []Op, claim bool) error {
 		return err
 	}
 	return nil
+}
+
+// void drops what is buffered: the library knows no other way than to send it, so it goes in a batch that
+// the kernel refuses whole, for a table that is not there.
+func (k *Kernel) void() {
+	k.conn.DelTable(&nftables.Table{Name: probeTable, Family: nftables.TableFamilyINet})
+	_ = k.conn.Flush()
 }
 
 // clip shortens the text of an operation for an error.

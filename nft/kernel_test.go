@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
 )
 
 // namespace is an empty network namespace for one test.
@@ -86,4 +88,23 @@ func TestTextAndKernelAreEqual(t *testing.T) {
 	if diff := cmp.Diff(listingOf(t, r.String()), list(t, n)); diff != "" {
 		t.Errorf("text loaded by nft (-) and the committed table (+) differ:\n%s", diff)
 	}
+}
+
+// unwritable is an operation that fails before anything is sent.
+type unwritable struct{ addCounter }
+
+func (unwritable) write(*nftables.Conn) error { return errors.New("cannot be written") }
+
+func TestABatchThatCannotBeWrittenIsNotSentInPart(t *testing.T) {
+	n := namespace(t)
+	k := open(t, n)
+	apply(t, k, sample())
+	before := list(t, n)
+	if err := k.commit([]Op{addCounter{"drop_half"}, unwritable{}}, false); err == nil {
+		t.Fatal("committed")
+	}
+	if diff := cmp.Diff(before, list(t, n)); diff != "" {
+		t.Errorf("the table changed:\n%s", diff)
+	}
+	apply(t, k, Ruleset{LogGroup: 32})
 }

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -127,12 +128,32 @@ func (r liveReader) sets(out *liveObjects) error {
 		if s.flags&unix.NFT_SET_EVAL != 0 {
 			continue
 		}
+		if err := r.elements(s); err != nil {
+			return fmt.Errorf("elements of %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// elements reads a set, a large one until it reads alike twice; see unresized.
+func (r liveReader) elements(s *liveSet) error {
+	var last []string
+	for range readAttempts {
 		lists, err := r.request(unix.NFT_MSG_GETSETELEM, netlink.Dump,
 			nameOf(unix.NFTA_SET_ELEM_LIST_TABLE, TableName), nameOf(unix.NFTA_SET_ELEM_LIST_SET, s.name))
 		if err != nil {
-			return fmt.Errorf("elements of %s: %w", s.name, err)
+			return err
 		}
+		s.elements = nil
 		s.read(lists)
+		keys := make([]string, 0, len(s.elements))
+		for _, e := range s.elements {
+			keys = append(keys, e.key)
+		}
+		if len(keys) <= unresized || slices.Equal(keys, last) {
+			break
+		}
+		last = keys
 	}
 	return nil
 }

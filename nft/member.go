@@ -63,23 +63,26 @@ func (m *members) add(c *Container) {
 	}
 }
 
+// few is how many elements are quicker found one by one than by walking a set.
+const few = 32
+
 // exchange returns sorted elements without those gone and with those added; the slice itself when
 // nothing changes.
 func exchange(before, gone, added []Element) []Element {
-	if len(gone)+len(added) == 0 {
+	switch n := len(gone) + len(added); {
+	case n == 0:
 		return before
+	case n <= few:
+		return exchangeFew(before, gone, added)
 	}
 	sortElements(gone)
 	sortElements(added)
-	kept := make([]Element, 0, len(before)+len(added))
+	kept := make([]Element, 0, len(before))
 	mergeFunc(before, gone, compareElements, func(have, leaves *Element) {
 		if have != nil && leaves == nil {
 			kept = append(kept, *have)
 		}
 	})
-	if len(added) == 0 {
-		return slices.Clip(kept)
-	}
 	out := make([]Element, 0, len(kept)+len(added))
 	mergeFunc(kept, added, compareElements, func(have, comes *Element) {
 		if comes != nil {
@@ -87,5 +90,24 @@ func exchange(before, gone, added []Element) []Element {
 		}
 		out = append(out, *have)
 	})
+	return out
+}
+
+func exchangeFew(before, gone, added []Element) []Element {
+	out := make([]Element, len(before), len(before)+len(added))
+	copy(out, before)
+	for _, e := range gone {
+		if i, ok := slices.BinarySearchFunc(out, e, compareElements); ok {
+			out = slices.Delete(out, i, i+1)
+		}
+	}
+	for _, e := range added {
+		i, ok := slices.BinarySearchFunc(out, e, compareElements)
+		if ok {
+			out[i] = e
+		} else {
+			out = slices.Insert(out, i, e)
+		}
+	}
 	return out
 }

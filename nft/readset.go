@@ -25,7 +25,7 @@ func (k *Kernel) readSets(fragments map[string]*Fragment) error {
 			continue
 		}
 		if !set.Dynamic && (set.Types != nil || set.Verdicts) {
-			elements, err := k.conn.GetSetElements(&nftables.Set{Table: ours(), Name: set.Name})
+			elements, err := k.readElements(set)
 			if err != nil {
 				return fmt.Errorf("list elements of %s: %w", set.Name, err)
 			}
@@ -52,6 +52,28 @@ func (s Set) strange(e nftables.SetElement) bool {
 		}
 	}
 	return s.Types != nil && len(e.Key) != size
+}
+
+// unresized is how many elements a hash set takes before the kernel makes its table larger (rhashtable:
+// three quarters of 64 buckets). It does so after the commit and without a new generation, and a dump
+// meanwhile misses elements or repeats them: a larger set counts as read when it reads alike twice.
+const unresized = 48
+
+func (k *Kernel) readElements(set Set) ([]nftables.SetElement, error) {
+	var elements []nftables.SetElement
+	var last []Element
+	for range readAttempts {
+		var err error
+		if elements, err = k.conn.GetSetElements(&nftables.Set{Table: ours(), Name: set.Name}); err != nil {
+			return nil, err
+		}
+		read := set.fromElements(elements)
+		if len(read) <= unresized || slices.Equal(read, last) {
+			break
+		}
+		last = read
+	}
+	return elements, nil
 }
 
 // dumpRequest asks for all objects of a kind; the names are attributes 1, 2 and so on of the request.
@@ -170,7 +192,7 @@ func (s Set) fromElements(elements []nftables.SetElement) []Element {
 		out = append(out, element)
 	}
 	sortElements(out)
-	return out
+	return slices.Compact(out)
 }
 
 // fromEnds pairs the starts and ends of which the kernel's interval sets are made. A start without an

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,9 +12,10 @@ import (
 
 // addresses knows what names mean now, and what of it DNS answers may open on this host.
 type addresses struct {
-	guard resolver.Guard
-	names map[string][]netip.Addr
-	below map[string][]string // names beneath each parent, made when a wildcard first asks
+	guard  resolver.Guard
+	names  map[string][]netip.Addr
+	denied map[string][]netip.Addr
+	below  map[string][]string // names of both beneath each parent, made when a wildcard first asks
 }
 
 // The guard's words that have a remedy of their own.
@@ -23,7 +25,7 @@ const (
 )
 
 func newAddresses(s State) addresses {
-	out := addresses{names: s.Names}
+	out := addresses{names: s.Names, denied: s.Denied}
 	for _, a := range plainAddrs(s.Interfaces.Addrs) {
 		if !a.IsLoopback() && !a.IsLinkLocalUnicast() { // refused anyway; of the latter each veth has one
 			out.guard.Host = append(out.guard.Host, a)
@@ -43,12 +45,37 @@ func (a *addresses) matched(p policy.Pattern) []string {
 	if a.below == nil {
 		a.below = map[string][]string{}
 		for name := range a.names {
-			for _, parent, ok := strings.Cut(name, "."); ok; _, parent, ok = strings.Cut(parent, ".") {
-				a.below[parent] = append(a.below[parent], name)
+			a.putBelow(name)
+		}
+		for name := range a.denied {
+			if _, ok := a.names[name]; !ok {
+				a.putBelow(name)
 			}
 		}
 	}
 	return a.below[p.Name()]
+}
+
+func (a *addresses) putBelow(name string) {
+	for parent := range parents(name) {
+		a.below[parent] = append(a.below[parent], name)
+	}
+}
+
+// parents are what stands behind each dot of a name.
+func parents(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, parent, ok := strings.Cut(name, "."); ok && yield(parent); _, parent, ok = strings.Cut(parent, ".") {
+		}
+	}
+}
+
+// of are the addresses of a name that is allowed, or denied.
+func (a *addresses) of(name string, deny bool) []netip.Addr {
+	if !deny {
+		return a.names[name]
+	}
+	return slices.Concat(a.names[name], a.denied[name])
 }
 
 // plain is an address as the kernel's sets take it, unmapped. One with a zone is none: the zone is the

@@ -19,8 +19,9 @@ type Engine interface {
 
 // Resolver keeps names resolved.
 type Resolver interface {
-	Want(names []string)
+	Want(allow, deny []string)
 	Names() map[string][]netip.Addr
+	Denied() map[string][]netip.Addr // as in State
 	// Resolvers are those that containers may ask unless they bring their own.
 	Resolvers() []netip.Addr
 }
@@ -62,6 +63,6 @@ func (g *Gather) State(ctx context.Context) (State, error) {
 	// Asked for before looked up: a name that is new to the resolver may have an address already, from
 	// the table that an earlier daemon left.
 	g.Resolver.Want(Names(state))
-	state.Names = g.Resolver.Names()
+	state.Names, state.Denied = g.Resolver.Names(), g.Resolver.Denied()
 	return state, nil
 }

@@ -17,9 +17,10 @@ import (
 // knowing is a resolver that knows names.
 type knowing map[string][]netip.Addr
 
-func (knowing) Want([]string)                    {}
-func (k knowing) Names() map[string][]netip.Addr { return k }
-func (knowing) Resolvers() []netip.Addr          { return addrs("198.51.100.53") }
+func (knowing) Want(_, _ []string)                {}
+func (k knowing) Names() map[string][]netip.Addr  { return k }
+func (k knowing) Denied() map[string][]netip.Addr { return k }
+func (knowing) Resolvers() []netip.Addr           { return addrs("198.51.100.53") }
 
 // gathering is a Gather of a fake Engine with one container, "web", whose label it was given.
 func gathering(t *testing.T, label string) (*Gather, *dockertest.Engine) {

@@ -108,13 +108,14 @@ type fakeResolver struct {
 	wants []string
 }
 
-func (r *fakeResolver) Want(names []string) {
+func (r *fakeResolver) Want(allow, _ []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wants = names
+	r.wants = allow
 }
-func (r *fakeResolver) Names() map[string][]netip.Addr { return nil }
-func (r *fakeResolver) Resolvers() []netip.Addr        { return nil }
+func (r *fakeResolver) Names() map[string][]netip.Addr  { return nil }
+func (r *fakeResolver) Denied() map[string][]netip.Addr { return nil }
+func (r *fakeResolver) Resolvers() []netip.Addr         { return nil }
 
 type rig struct {
 	loop   *Loop

@@ -5,16 +5,23 @@ import (
 	"slices"
 )
 
-// Names are the exact names that the policies of s speak of, sorted: those to be asked for. Containers
-// that have ended do not count, those about to start do.
-func Names(s State) []string {
-	seen := make(map[string]bool, len(s.Names))
+// Names are the exact names that the policies of s allow and those they deny, sorted: those to be asked
+// for. An allowed name that somebody denies by a wildcard is among both. Containers that have ended do not
+// count, those about to start do.
+func Names(s State) (allow, deny []string) {
+	allowed, denied := make(map[string]bool, len(s.Names)), map[string]bool{}
+	wild := map[string]bool{} // denied
 	add := func(c compiled) {
-		for _, list := range [][]named{c.allowNames, c.denyNames} {
-			for _, n := range list {
-				if !n.pattern.Wild() {
-					seen[n.pattern.Name()] = true
-				}
+		for _, n := range c.allowNames {
+			if !n.pattern.Wild() {
+				allowed[n.pattern.Name()] = true
+			}
+		}
+		for _, n := range c.denyNames {
+			if n.pattern.Wild() {
+				wild[n.pattern.Name()] = true
+			} else {
+				denied[n.pattern.Name()] = true
 			}
 		}
 	}
@@ -24,5 +31,19 @@ func Names(s State) []string {
 			add(s.labels(c).outbound)
 		}
 	}
-	return slices.Sorted(maps.Keys(seen))
+	if len(wild) > 0 {
+		addBeneath(denied, allowed, wild)
+	}
+	return slices.Sorted(maps.Keys(allowed)), slices.Sorted(maps.Keys(denied))
+}
+
+// addBeneath adds the names that stand beneath any of parents.
+func addBeneath(to, names, wild map[string]bool) {
+	for name := range names {
+		for parent := range parents(name) {
+			if wild[parent] {
+				to[name] = true
+			}
+		}
+	}
 }

@@ -212,6 +212,13 @@ func FuzzBuild(f *testing.F) {
 		if again, p := build(t, turned); again.String() != r.String() || !slices.Equal(p, problems) {
 			t.Error("the order of input matters")
 		}
+		blind := s
+		_, blind.Unknown = Names(state)
+		state, _ = blind.state()
+		withheld, _ := build(t, state)
+		if p := widened(packets, r, withheld); p != "" {
+			t.Errorf("with denied names unknown more passes: %s", p)
+		}
 		for _, bad := range []string{"x y", "!x y"} {
 			worse := s
 			worse.Containers = slices.Clone(s.Containers)

@@ -26,6 +26,8 @@ type scenario struct {
 	Host            []netip.Addr
 	Bridges         []string
 	Names           map[string][]netip.Addr
+	Denied          map[string][]netip.Addr // what denied names meant before, besides Names
+	Unknown         []string                // denied names of which nothing is known
 	Images          map[string]map[string]string
 	Networks        []scenarioNetwork
 	Containers      []scenarioContainer
@@ -77,7 +79,20 @@ func (s scenario) state() (State, []Problem) {
 	for _, n := range s.Networks {
 		out.Docker.Networks = append(out.Docker.Networks, n.network(ids))
 	}
+	out.Denied = s.denied(out)
 	return out, problems
+}
+
+// denied is what is known of denied names: all but Unknown.
+func (s scenario) denied(of State) map[string][]netip.Addr {
+	_, deny := Names(of)
+	out := make(map[string][]netip.Addr, len(deny))
+	for _, name := range deny {
+		if !slices.Contains(s.Unknown, name) {
+			out[name] = append(append(addrList{}, s.Names[name]...), s.Denied[name]...)
+		}
+	}
+	return out
 }
 
 func (n scenarioNetwork) network(ids map[string]string) docker.Network {
@@ -170,6 +185,9 @@ func turn(s *State) {
 	slices.Reverse(s.Interfaces.Bridges)
 	slices.Reverse(s.Resolvers)
 	for _, a := range s.Names {
+		slices.Reverse(a)
+	}
+	for _, a := range s.Denied {
 		slices.Reverse(a)
 	}
 }

@@ -75,13 +75,38 @@ func clauseOf(c policy.Clause) nft.Clause {
 
 // source completes a policy. resolvers are what _dns_ means for it; about names it in problems.
 func (b *builder) source(name string, c compiled, resolvers []netip.Addr, about Problem) nft.Source {
-	out := nft.Source{Name: name, Allow: c.allow, Deny: c.deny}
-	out.Allow.Names = b.resolve(c.allowNames, false, about)
+	out := nft.Source{Name: name, Deny: c.deny}
 	out.Deny.Names = b.resolve(c.denyNames, true, about)
+	if !b.unknown(c.denyNames, about) {
+		out.Allow = c.allow
+		out.Allow.Names = b.resolve(c.allowNames, false, about)
+	}
 	if c.deniesDNS {
 		out.Deny.Resolvers = resolvers
 	}
 	return out
+}
+
+// unknown says whether it is not known of some denied name what to deny, and reports it: an allow beside it
+// could let through what is denied.
+func (b *builder) unknown(denied []named, about Problem) (found bool) {
+	for _, n := range denied {
+		if n.pattern.Wild() || b.addresses.denied[n.pattern.Name()] != nil {
+			continue
+		}
+		found = true
+		source, label := "DEFAULT_OUTBOUND", ""
+		if about.ID != "" {
+			source, label = "this label", policy.LabelOutbound
+		}
+		about.Problem = policy.Problem{
+			Severity: policy.Error, Label: label, Token: "!" + n.pattern.Name(),
+			Message: "the denied name's addresses are not known yet, or are too many to remember; no allow of " + source + " counts until a resolver answers",
+			Remedy:  "check the name and the resolvers, or deny the address itself",
+		}
+		b.report(about)
+	}
+	return found
 }
 
 // resolve makes a set for each clause of what the names mean now. A denial takes all addresses; an
@@ -94,7 +119,7 @@ func (b *builder) resolve(names []named, deny bool, about Problem) []nft.NameSet
 		}
 		set := &out[len(out)-1]
 		for _, name := range b.addresses.matched(n.pattern) {
-			for _, a := range b.addresses.names[name] {
+			for _, a := range b.addresses.of(name, deny) {
 				a, ok := plain(a)
 				if !ok || !deny && b.refuses(n.pattern, name, a, about) {
 					continue

@@ -18,6 +18,9 @@ type State struct {
 	Interfaces  hostnet.Interfaces
 	// Names are the addresses that names mean now. A wildcard takes those of every name it matches.
 	Names map[string][]netip.Addr
+	// Denied are the addresses that denied names have ever had while denied, which count besides Names; nil
+	// of a name whose addresses are not known. While they are not, no allow of the source that denies it counts.
+	Denied map[string][]netip.Addr
 	// Resolvers are those that Docker gives containers which bring none of their own.
 	Resolvers []netip.Addr
 

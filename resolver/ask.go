@@ -59,6 +59,11 @@ func combine(name string, records [2][]Record, errs [2]*LookupError) outcome {
 	addrs := slices.Concat(records[0], records[1])
 	if len(addrs) == 0 {
 		out.failure = &Failure{Name: name, Families: both, Err: worse(errs)}
+		for i, err := range errs {
+			if err.Result.settled() {
+				out.failure.Empty |= 1 << i
+			}
+		}
 		return out
 	}
 	answer := Answer{Name: name, Addrs: addrs}

@@ -93,16 +93,17 @@ func TestLookup(t *testing.T) {
 		addrs    string
 		families Family
 		failed   Family
+		empty    Family // of what failed
 		err      string
 		partial  uint64
 	}{
 		"www.example.org":   {addrs: "192.0.2.1 2001:db8::1", families: both},
 		"odd.example.org":   {addrs: "192.0.2.1", families: both},
 		"half.example.org":  {addrs: "192.0.2.1", families: IPv4, failed: IPv6, err: "resolve half.example.org: SERVFAIL from %s", partial: 1},
-		"nx.example.org":    {failed: both, err: "nx.example.org does not exist (NXDOMAIN from %s)"},
-		"empty.example.org": {failed: both, err: "empty.example.org has no addresses (NODATA from %s)"},
-		"none4.example.org": {failed: both, err: "resolve none4.example.org: SERVFAIL from %s"},
-		"none6.example.org": {failed: both, err: "resolve none6.example.org: SERVFAIL from %s"},
+		"nx.example.org":    {failed: both, empty: both, err: "nx.example.org does not exist (NXDOMAIN from %s)"},
+		"empty.example.org": {failed: both, empty: both, err: "empty.example.org has no addresses (NODATA from %s)"},
+		"none4.example.org": {failed: both, empty: IPv6, err: "resolve none4.example.org: SERVFAIL from %s"},
+		"none6.example.org": {failed: both, empty: IPv4, err: "resolve none6.example.org: SERVFAIL from %s"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestLookup(t *testing.T) {
 				failure, text = *out.failure, out.failure.Err.Error()
 			}
 			want := strings.ReplaceAll(tt.err, "%s", server.String())
-			if addrsOf(answer.Addrs) != tt.addrs || answer.Families != tt.families || failure.Families != tt.failed || text != want {
+			if addrsOf(answer.Addrs) != tt.addrs || answer.Families != tt.families || failure.Families != tt.failed || failure.Empty != tt.empty || text != want {
 				t.Errorf("answer %+v, failure %+v, want %+v", answer, failure, tt)
 			}
 			if c := asker.tally.counters(); c.Partial != tt.partial {

@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -34,6 +33,9 @@ const (
 // has reports whether f holds the family with index i: 0 is IPv4, 1 is IPv6.
 func (f Family) has(i int) bool { return f == 0 || f&(1<<i) != 0 }
 
+// bits is f with both families spelled out.
+func (f Family) bits() Family { return cmp.Or(f, both) }
+
 // Record is one address of an answer and how long the resolver said it may be kept.
 type Record struct {
 	Addr netip.Addr
@@ -54,7 +56,9 @@ type Answer struct {
 type Failure struct {
 	Name     string
 	Families Family
-	Err      error
+	// Empty are the families of which a resolver said that there are no addresses; here zero means none.
+	Empty Family
+	Err   error
 }
 
 // Lease is an address of a name until Expires. Expires lies in the past while the name's resolvers fail
@@ -76,12 +80,14 @@ type Limits struct {
 type Cache struct {
 	limits Limits
 	names  map[string]*entry
+	denied map[string]*denial // those of names that are denied
 	// cut counts addresses beyond AnswerAddrs, evicted those beyond NameAddrs.
 	cut, evicted uint64
 }
 
 // entry is one wanted name.
 type entry struct {
+	allowed  bool
 	leases   map[netip.Addr]lease
 	due      time.Time // when to ask (again)
 	asking   bool      // handed out by Due, no result yet
@@ -99,17 +105,26 @@ type lease struct {
 // NewCache returns a Cache with limits.
 func NewCache(limits Limits) *Cache { return &Cache{limits: limits} }
 
-// Want says which names are wanted from now on: new ones are due at once, others are forgotten.
-func (c *Cache) Want(names []string, now time.Time) {
-	wanted := make(map[string]*entry, len(names))
-	for _, name := range names {
-		if e, ok := c.names[name]; ok {
+// Want says which names are wanted from now on, to be allowed or denied or both: new ones are due at
+// once, others are forgotten.
+func (c *Cache) Want(allow, deny []string, now time.Time) {
+	wanted := make(map[string]*entry, len(allow)+len(deny))
+	for _, name := range slices.Concat(allow, deny) {
+		e, ok := c.names[name]
+		switch {
+		case wanted[name] != nil:
+		case ok:
+			e.allowed = false
 			wanted[name] = e
-		} else {
+		default:
 			wanted[name] = &entry{leases: map[netip.Addr]lease{}, due: now}
 		}
 	}
+	for _, name := range allow {
+		wanted[name].allowed = true
+	}
 	c.names = wanted
+	c.deny(deny, now)
 }
 
 // Due hands out the names to ask now, sorted. A name is handed out once: it is due again only after
@@ -154,17 +169,19 @@ func (c *Cache) Next() time.Time {
 	return next
 }
 
-// Observe takes an answer in and reports whether the live addresses changed. Lifetimes are extended, never
+// Observe takes an answer in and reports whether the live or denied addresses changed. Lifetimes are extended, never
 // shortened; an address missing from the answer lives out its own. A name nobody wants is ignored.
 func (c *Cache) Observe(a Answer, now time.Time) (changed bool) {
 	e, ok := c.names[a.Name]
 	if !ok {
 		return false
 	}
-	before := e.live(now)
+	d := c.denied[a.Name]
+	before, was := e.live(now), d.at()
+	d.settle(a.Families.bits())
 	e.answer(a.Families, now)
 	ttl := maxLife
-	for _, r := range c.take(a) {
+	for _, r := range c.take(a, d) {
 		ttl = min(ttl, r.TTL)
 		e.extend(r, now)
 	}
@@ -175,14 +192,22 @@ func (c *Cache) Observe(a Answer, now time.Time) (changed bool) {
 	}
 	e.asking = false
 	e.prune(now)
-	return !slices.Equal(before, e.live(now))
+	return !slices.Equal(before, e.live(now)) || d.at() != was
 }
 
 // Keep gives a wanted name addresses from before the program's start, for the shortest lifetime, as if
 // answered then: they hold until a newer answer lacks them or asking fails for good. The name stays due.
+// A denied name is known with them; one that is denied only remembers them and does not live by them, for
+// they may be old.
 func (c *Cache) Keep(name string, addrs []netip.Addr, now time.Time) {
+	if d := c.denied[name]; d != nil {
+		for _, a := range addrs {
+			d.remember(a.Unmap())
+		}
+		d.settle(both)
+	}
 	e, ok := c.names[name]
-	if !ok || !e.answered.IsZero() {
+	if !ok || !e.answered.IsZero() || !e.allowed {
 		return
 	}
 	for _, a := range addrs {
@@ -191,8 +216,8 @@ func (c *Cache) Keep(name string, addrs []netip.Addr, now time.Time) {
 	c.shrink(e)
 }
 
-// Failed takes a failure in and reports whether the live addresses changed: old addresses stay until they
-// are expired and five questions in a row have failed.
+// Failed takes a failure in and reports whether the live or denied addresses changed: old addresses stay until
+// they are expired and five questions in a row have failed.
 func (c *Cache) Failed(f Failure, now time.Time) (changed bool) {
 	e, ok := c.names[f.Name]
 	if !ok {
@@ -204,12 +229,15 @@ func (c *Cache) Failed(f Failure, now time.Time) (changed bool) {
 		}
 	}
 	e.err = f.Err
+	d := c.denied[f.Name]
+	was := d.at()
+	d.settle(f.Empty)
 	next := now.Add(c.sooner(backoff(e.failed())))
 	if e.asking || next.Before(e.due) {
 		e.due = next
 	}
 	e.asking = false
-	return e.prune(now)
+	return e.prune(now) || d.at() != was
 }
 
 // Expire forgets the addresses whose time is over and reports whether there were any.
@@ -231,56 +259,6 @@ func (c *Cache) Live(now time.Time) map[string][]Lease {
 		live[name] = leases
 	}
 	return live
-}
-
-// take is the answer's addresses of the families it speaks of, each once, at most AnswerAddrs a family.
-func (c *Cache) take(a Answer) []Record {
-	var (
-		taken []Record
-		count [2]int
-		seen  = make(map[netip.Addr]bool, len(a.Addrs))
-	)
-	for _, r := range a.Addrs {
-		r.Addr = r.Addr.Unmap()
-		i := index(r.Addr)
-		if !r.Addr.IsValid() || seen[r.Addr] || !a.Families.has(i) {
-			continue
-		}
-		seen[r.Addr] = true
-		if count[i]++; count[i] > cmp.Or(c.limits.AnswerAddrs, 64) {
-			c.cut++
-			continue
-		}
-		taken = append(taken, r)
-	}
-	return taken
-}
-
-// shrink evicts what a name has beyond NameAddrs: first what the current answers do not have, soonest to expire first.
-func (c *Cache) shrink(e *entry) {
-	over := len(e.leases) - cmp.Or(c.limits.NameAddrs, 256)
-	if over <= 0 {
-		return
-	}
-	victims := slices.SortedFunc(maps.Keys(e.leases), func(a, b netip.Addr) int {
-		la, lb := e.leases[a], e.leases[b]
-		if la.current != lb.current {
-			return order(lb.current)
-		}
-		return cmp.Or(la.expires.Compare(lb.expires), a.Compare(b))
-	})
-	for _, addr := range victims[:over] {
-		delete(e.leases, addr)
-		c.evicted++
-	}
-}
-
-// order is a comparison's result: before is -1, otherwise 1.
-func order(before bool) int {
-	if before {
-		return -1
-	}
-	return 1
 }
 
 // sooner takes up to a tenth off d, so that names learned together are not asked together for ever.

@@ -44,7 +44,7 @@ func show(c *Cache, now time.Time) string {
 
 func wanting(now time.Time) *Cache {
 	c := new(Cache)
-	c.Want([]string{www}, now)
+	c.Want([]string{www}, nil, now)
 	return c
 }
 
@@ -173,7 +173,7 @@ func TestAskAgain(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := NewCache(Limits{Jitter: func() float64 { return tt.jitter }})
-			c.Want([]string{www}, epoch)
+			c.Want([]string{www}, nil, epoch)
 			c.Due(epoch)
 			tt.do(c)
 			if got := c.Next().Sub(epoch); got != tt.want {
@@ -220,14 +220,14 @@ func TestWant(t *testing.T) {
 		t.Errorf("Next is %v while everything is being asked", got)
 	}
 	c.Observe(ans(0, "192.0.2.1"), epoch)
-	c.Want([]string{"b.example.org", www, "a.example.org", "a.example.org"}, at(time.Second))
+	c.Want([]string{"b.example.org", www, "a.example.org", "a.example.org"}, nil, at(time.Second))
 	if got := c.Due(at(time.Second)); !slices.Equal(got, []string{"a.example.org", "b.example.org"}) {
 		t.Errorf("new names due: %q", got)
 	}
 	if got := show(c, at(time.Second)); got != "192.0.2.1" {
 		t.Errorf("a name that stays wanted lost its addresses: %q", got)
 	}
-	c.Want(nil, at(2*time.Second))
+	c.Want(nil, nil, at(2*time.Second))
 	if c.Observe(ans(0, "192.0.2.1"), at(3*time.Second)) || len(c.Live(at(3*time.Second))) != 0 || !c.Next().IsZero() {
 		t.Error("a name no longer wanted lives on")
 	}
@@ -262,7 +262,7 @@ func TestAddressesFromBeforeTheStartAreKept(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	old, fresh := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	c := NewCache(Limits{})
-	c.Want([]string{"www.example.org"}, now)
+	c.Want([]string{"www.example.org"}, nil, now)
 	c.Keep("www.example.org", []netip.Addr{old}, now)
 	c.Keep("other.example.org", []netip.Addr{old}, now)
 	if due := c.Due(now); !slices.Equal(due, []string{"www.example.org"}) {

@@ -24,7 +24,7 @@ func many(n, first int) string {
 
 func TestCaps(t *testing.T) {
 	c := NewCache(Limits{AnswerAddrs: 4, NameAddrs: 6})
-	c.Want([]string{www}, epoch)
+	c.Want([]string{www}, nil, epoch)
 	c.Observe(ans(0, many(5, 1)+" 2001:db8::1"), epoch)
 	if got, want := show(c, epoch), many(4, 1)+" 2001:db8::1"; got != want || c.cut != 1 {
 		t.Fatalf("live %q, %d cut", got, c.cut)
@@ -38,7 +38,7 @@ func TestCaps(t *testing.T) {
 
 func TestEvictionSparesTheCurrentAnswer(t *testing.T) {
 	c := NewCache(Limits{NameAddrs: 2})
-	c.Want([]string{www}, epoch)
+	c.Want([]string{www}, nil, epoch)
 	c.Observe(ans(24*time.Hour, "192.0.2.1 192.0.2.2"), epoch)
 	c.Observe(ans(0, "192.0.2.3"), at(time.Second)) // soonest to expire, but current
 	if got := show(c, at(time.Second)); got != "192.0.2.2 192.0.2.3" {
@@ -62,7 +62,7 @@ func TestDefaultCaps(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	c := NewCache(Limits{})
-	c.Want([]string{www, "api.exmaple.com"}, epoch)
+	c.Want([]string{www, "api.exmaple.com"}, nil, epoch)
 	c.Due(epoch)
 	c.Observe(part(IPv4, time.Hour, "192.0.2.1"), at(time.Second))
 	c.Failed(Failure{Name: www, Families: IPv6, Err: errors.New("no reply")}, at(time.Second))

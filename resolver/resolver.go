@@ -22,7 +22,7 @@ type Options struct {
 	Timeout      time.Duration       // for one reply over one transport; default 2 s
 	Limits       Limits              // of the cache; Jitter defaults to random
 	// Known are addresses that names had when an earlier daemon ended. A name takes its own over when it is
-	// first wanted, so that a restart takes nothing away before the resolvers answer.
+	// first wanted, so that a restart takes nothing away before the resolvers answer; a denied name is known by them.
 	Known  map[string][]netip.Addr
 	Logger *slog.Logger // default: discard
 }
@@ -75,13 +75,14 @@ func New(options Options) (*Resolver, error) {
 	return r, nil
 }
 
-// Want says which exact names are wanted from now on, replacing what was; each in canonical form. Names() has
-// the new ones once Run has asked for them. It does not block and may be called before and during Run.
-func (r *Resolver) Want(names []string) {
+// Want says which exact names are wanted from now on, to be allowed or denied or both, replacing what was; each in
+// canonical form. Names() and Denied() have the new ones' addresses once Run has asked for them. It does not block and
+// may be called before and during Run.
+func (r *Resolver) Want(allow, deny []string) {
 	now := time.Now()
 	r.mu.Lock()
-	r.cache.Want(names, now)
-	for _, name := range names {
+	r.cache.Want(allow, deny, now)
+	for _, name := range slices.Concat(allow, deny) {
 		if addrs, ok := r.known[name]; ok {
 			r.cache.Keep(name, addrs, now)
 			delete(r.known, name)
@@ -108,6 +109,14 @@ func (r *Resolver) Names() map[string][]netip.Addr {
 		names[name] = addrs
 	}
 	return names
+}
+
+// Denied is every address that each denied name has had while it is denied, sorted; nil of a name that is
+// not (all) known, see [Cache.Denied]. They are not guarded.
+func (r *Resolver) Denied() map[string][]netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cache.Denied()
 }
 
 // Servers is who is asked now. The slices are shared and must not be changed.

@@ -8,7 +8,7 @@ import (
 )
 
 // Run asks for the names that are due until ctx is done, and then returns nil. It calls kick, from its own goroutine, when the
-// live addresses or the servers have changed; kick must not block. One Run at a time.
+// live or denied addresses or the servers have changed; kick must not block. One Run at a time.
 func (r *Resolver) Run(ctx context.Context, kick func()) error {
 	var workers sync.WaitGroup
 	defer workers.Wait()

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -255,51 +253,6 @@ func (e *ear) hearsNothing(t *testing.T, do func()) {
 	if n := e.heard.Load() - before; n > 0 {
 		t.Errorf("port %s heard %d", e.port, n)
 	}
-}
-
-// stream is a connection to the echo server, which sends a line twenty times a second until it breaks.
-type stream struct {
-	conn   net.Conn
-	echoed atomic.Int64
-}
-
-// stream connects from the container.
-func (b *box) stream(t *testing.T, to string) *stream {
-	t.Helper()
-	conn, err := b.ns.Dial(t.Context(), "tcp", to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &stream{conn: conn}
-	t.Cleanup(func() { _ = conn.Close() })
-	go s.run()
-	return s
-}
-
-func (s *stream) run() {
-	answers := bufio.NewReader(s.conn)
-	for {
-		if _, err := s.conn.Write([]byte("again\n")); err != nil {
-			return
-		}
-		if _, err := answers.ReadString('\n'); err != nil {
-			return
-		}
-		s.echoed.Add(1)
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-// flows fails unless answers go on coming.
-func (s *stream) flows(t *testing.T) {
-	t.Helper()
-	before := s.echoed.Load()
-	eventually(t, func() error {
-		if s.echoed.Load() < before+3 {
-			return errors.New("the connection stands still")
-		}
-		return nil
-	})
 }
 
 // find is a container that was started by other means.

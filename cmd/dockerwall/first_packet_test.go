@@ -48,8 +48,9 @@ func TestNothingEscapesBeforeAContainersRulesStand(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.before()
 			sent, began := 0, time.Now()
-			for _, r := range w.starts(t, starts, func(int) lab.RunSpec {
-				return lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.1"}, Cmd: []string{"udp", c.target + ":9", "-count", "200"}}
+			for _, r := range w.starts(t, starts, func(i int) lab.RunSpec {
+				network := []string{web, ""}[i%2] // br-*, which is fenced by its name alone, and docker0, which is not
+				return lab.RunSpec{Network: network, Labels: map[string]string{"dockerwall.outbound": "203.0.113.1"}, Cmd: []string{"udp", c.target + ":9", "-count", "200"}}
 			}) {
 				sent += r.Sent
 			}

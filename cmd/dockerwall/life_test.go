@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -10,38 +9,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/internal/lab"
-	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
 )
-
-// flood is a run of the probe in a container that goes on beside the test.
-type flood struct {
-	t    *testing.T
-	done chan lab.Result
-}
-
-// flood sends packets, a thousand a second, to an address's UDP port.
-func (b *box) flood(t *testing.T, to string, packets int) *flood {
-	t.Helper()
-	f := &flood{t, make(chan lab.Result, 1)}
-	cmd := b.ns.Command(context.WithoutCancel(t.Context()), b.w.probe, "udp", to, "-count", fmt.Sprint(packets), "-rate", "1000", "-wait", "1s")
-	go func() {
-		out, _ := cmd.Output()
-		results, err := lab.Results(string(out))
-		if err != nil || len(results) != 1 {
-			results = []lab.Result{{Outcome: result.Failed, Error: fmt.Sprintf("%q: %v", out, err)}}
-		}
-		f.done <- results[0]
-	}()
-	return f
-}
-
-// received waits for the end and fails unless so many of the packets were answered.
-func (f *flood) received(want int) {
-	f.t.Helper()
-	if r := <-f.done; r.Received != want {
-		f.t.Errorf("%d sent, %d answered, want %d: %s", r.Sent, r.Received, want, r.Error)
-	}
-}
 
 func TestADaemonThatIsKilledAndComesAgainChangesNothing(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
@@ -163,7 +131,7 @@ func TestTheDaemonWaitsForDockerAndFencesMeanwhile(t *testing.T) {
 	early.reaches(t, "tcp 203.0.113.1:80")
 	d := w.launch(t)
 	d.says(t, "level=WARN", "Docker", "is Docker running")
-	d.says(t, "boot table committed")
+	d.says(t, "boot ruleset committed")
 	early.isKeptFrom(t, "tcp 203.0.113.1:80", "ping 203.0.113.2", act("tcp 172.30.9.1:50000"))
 	if out, err := w.command(t.Context(), "health").CombinedOutput(); err == nil || !strings.Contains(string(out), "unhealthy") {
 		t.Errorf("health: %v: %s", err, out)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -141,7 +142,7 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	if err != nil {
 		return nft.Ruleset{}, err
 	}
-	if state.Names, err = namesNow(ctx, state, asks, resolve); err != nil {
+	if err := namesNow(ctx, &state, asks, resolve); err != nil {
 		return nft.Ruleset{}, err
 	}
 	r, problems := reconcile.Build(state)
@@ -151,16 +152,27 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	return r, nil
 }
 
-// namesNow takes the addresses of names from the live table, or asks for them.
-func namesNow(ctx context.Context, s reconcile.State, asks *resolver.Resolver, resolve bool) (map[string][]netip.Addr, error) {
+// namesNow takes the addresses of names from the live table, or asks for them. Either way all denied
+// names are known then; without either none is, and what stands beside them does not count.
+func namesNow(ctx context.Context, s *reconcile.State, asks *resolver.Resolver, resolve bool) error {
+	s.Names, s.Denied = nil, nil
 	live, err := nft.ReadLive(nft.Options{})
-	if err == nil && live.Exists {
-		return live.Names, nil
+	allow, deny := reconcile.Names(*s)
+	switch {
+	case err == nil && live.Exists:
+		s.Names = live.Names
+	case !resolve:
+		return nil
+	default:
+		if s.Names, err = asks.Resolve(ctx, slices.Concat(allow, deny)); err != nil {
+			return err
+		}
 	}
-	if !resolve {
-		return nil, nil
+	s.Denied = make(map[string][]netip.Addr, len(deny))
+	for _, name := range deny {
+		s.Denied[name] = append([]netip.Addr{}, s.Names[name]...)
 	}
-	return asks.Resolve(ctx, reconcile.Names(s))
+	return nil
 }
 
 func newDiff(env environment) *cobra.Command {

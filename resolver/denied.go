@@ -1,0 +1,99 @@
+package resolver
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// maxDenied bounds what is remembered of one denied name. Whoever owns its zone may answer with other
+// addresses each time; a name that goes beyond is no longer known, for what it lacks could not be denied.
+const maxDenied = 16384
+
+// denial is every address that was ever answered for a name while it is denied: neither lifetimes nor
+// [Limits] take one away, so that a zone's owner cannot make an address drop out by answering with others.
+type denial struct {
+	addrs map[netip.Addr]bool
+	stage stage
+}
+
+// stage tells whether a denial has changed: it only grows.
+type stage struct {
+	addrs int
+	known Family // bits of the families that a resolver has settled since the name is denied
+	over  bool   // there were more than maxDenied
+}
+
+// deny says which names are denied from now on: others' addresses are forgotten. A name new here begins
+// with what it has as an allowed one, which caps and lifetimes may have cut, and is asked at once. All
+// names are wanted already.
+func (c *Cache) deny(names []string, now time.Time) {
+	denied := make(map[string]*denial, len(names))
+	for _, name := range names {
+		d := cmp.Or(denied[name], c.denied[name])
+		if d == nil {
+			d = newDenial(c.names[name])
+			c.names[name].due = now
+		}
+		denied[name] = d
+	}
+	c.denied = denied
+}
+
+func newDenial(e *entry) *denial {
+	d := &denial{addrs: make(map[netip.Addr]bool, len(e.leases))}
+	for addr := range e.leases {
+		d.remember(addr)
+	}
+	return d
+}
+
+// Denied is every address of each denied name, sorted, also those that no longer live. A name whose addresses
+// are not (all) known has nil: some family has had neither addresses nor a resolver's word that there are
+// none since the name is denied, or there were more than can be remembered. A known name without any
+// has an empty slice.
+func (c *Cache) Denied() map[string][]netip.Addr {
+	out := make(map[string][]netip.Addr, len(c.denied))
+	for name, d := range c.denied {
+		out[name] = d.list()
+	}
+	return out
+}
+
+func (d *denial) list() []netip.Addr {
+	if d.stage.known != both || d.stage.over {
+		return nil
+	}
+	out := slices.AppendSeq(make([]netip.Addr, 0, len(d.addrs)), maps.Keys(d.addrs))
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
+// remember, settle and at do nothing to a name that is not denied: nil.
+
+func (d *denial) remember(addr netip.Addr) {
+	switch {
+	case d == nil || d.addrs[addr]:
+	case len(d.addrs) >= maxDenied:
+		d.stage.over = true
+	default:
+		d.addrs[addr] = true
+		d.stage.addrs++
+	}
+}
+
+// settle notes that a resolver has said all about families, given as bits.
+func (d *denial) settle(families Family) {
+	if d != nil {
+		d.stage.known |= families
+	}
+}
+
+func (d *denial) at() stage {
+	if d == nil {
+		return stage{}
+	}
+	return d.stage
+}
