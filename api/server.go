@@ -52,7 +52,10 @@ func New(opt Options) (*Server, error) {
 // another daemon does. The fence needs no socket, only health and flush do.
 func (s *Server) Run(ctx context.Context) error {
 	listener, err := listen(ctx, s.opt.Path)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil
+	case err != nil:
 		return fmt.Errorf("listen on the API socket: %w", err)
 	}
 	server := &http.Server{

@@ -101,6 +101,9 @@ func removeStale(ctx context.Context, path string) error {
 	if err == nil {
 		_ = conn.Close()
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		// It answers, or its queue is full: somebody is there.
 		return fmt.Errorf("%w on %s", ErrDaemonRunning, path)
