@@ -22,7 +22,7 @@ type Drop struct {
 type Prefix struct {
 	Chain  string // the container's chain, "c_" and 12 hex digits; [NoChain] when none is known
 	Reason string // "denied", "unknown", "invalid", …
-	Mode   string // what became of the packet: "drop", "reject", "audit", …
+	Mode   string // what became of the packet: "drop" (also when it was answered with a reject) or "accept"
 }
 
 // String is the prefix as a log rule writes it.
