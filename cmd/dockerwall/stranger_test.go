@@ -130,3 +130,16 @@ func (w *world) load(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, out, text)
 	}
 }
+
+func TestRulesOfTheOldProgramAreReportedAndLeftAlone(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	w.host(t, "sh", "-ec", `ipset -N managed-subnets nethash; iptables -N DOCKERWALL-ALLOW; iptables -N DOCKERWALL-DENY
+		iptables -I DOCKER-USER -m set --match-set managed-subnets src -j DROP
+		iptables -I DOCKER-USER -m set --match-set managed-subnets src -j DOCKERWALL-ALLOW`)
+	before := w.host(t, "iptables", "-S")
+	d := w.start(t)
+	d.says(t, "level=WARN", "rules of the old iptables dockerwall", "-D DOCKER-USER", "-X DOCKERWALL-ALLOW", "managed-subnets")
+	if after := w.host(t, "iptables", "-S"); after != before {
+		t.Errorf("the rules were\n%s\nand are\n%s", before, after)
+	}
+}
