@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
@@ -223,7 +224,7 @@ func TestNoDaemonIsItsOwnError(t *testing.T) {
 
 func TestNoPermissionIsItsOwnError(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be somebody else; `make test` as root runs it")
+		lab.Cannot(t, "needs root, to be somebody else")
 	}
 	path := socketPath(t)
 	serve(t, Options{Path: path})

@@ -16,7 +16,7 @@ func TestSecondOwnerIsRefused(t *testing.T) {
 	n := namespace(t)
 	first, second := open(t, n), open(t, n)
 	if !first.Features().Owner {
-		t.Skip("this kernel knows no owner of tables")
+		lab.Cannot(t, "needs a kernel that knows owners of tables (6.9)")
 	}
 	apply(t, first, sample())
 	if !first.Owned() {
@@ -43,7 +43,7 @@ func TestOwnedTableOutlivesFlushRuleset(t *testing.T) {
 	n := namespace(t)
 	k := open(t, n)
 	if !k.Features().Owner {
-		t.Skip("this kernel knows no owner of tables")
+		lab.Cannot(t, "needs a kernel that knows owners of tables (6.9)")
 	}
 	apply(t, k, sample())
 	before := list(t, n)
@@ -133,7 +133,7 @@ func TestWithoutRightsTheRemedyIsNamed(t *testing.T) {
 	}
 	n := namespace(t)
 	if _, err := exec.LookPath("setpriv"); err != nil {
-		t.Skip("needs setpriv of util-linux to give rights away")
+		lab.Cannot(t, "needs setpriv of util-linux")
 	}
 	cmd := n.Command(t.Context(), "setpriv", "--bounding-set=-all", "--inh-caps=-all", os.Args[0], "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), helper+"=1")

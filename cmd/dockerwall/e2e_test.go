@@ -41,8 +41,10 @@ type world struct {
 	binary, probe string
 }
 
+// newWorld lets the test run beside others: each has its own host, and most of their time is waiting.
 func newWorld(t *testing.T, options lab.DockerOptions) *world {
 	t.Helper()
+	t.Parallel()
 	w := &world{Lab: lab.ForTest(t)}
 	w.binary, w.probe = programs(t)
 	w.engine = w.DockerForTest(t, options)

@@ -125,6 +125,7 @@ func (w *world) bridge(t *testing.T, name string) *box {
 }
 
 func TestTheDaemonWaitsForDockerAndFencesMeanwhile(t *testing.T) {
+	t.Parallel()
 	w := &world{Lab: lab.ForTest(t)}
 	w.binary, w.probe = programs(t)
 	early := w.bridge(t, "br-0123456789ab")

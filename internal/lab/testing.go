@@ -12,7 +12,7 @@ import (
 func Require(t testing.TB) {
 	t.Helper()
 	if missing := missingTool(); missing != "" {
-		cannot(t, "needs "+missing)
+		Cannot(t, "needs "+missing)
 	}
 }
 
@@ -28,8 +28,8 @@ func missingTool() string {
 	return ""
 }
 
-// cannot ends a test that the machine cannot run.
-func cannot(t testing.TB, reason string) {
+// Cannot ends a test that the machine cannot run: skipped with the reason, failed in CI.
+func Cannot(t testing.TB, reason string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s, and nothing may skip in CI; `make test` installs what is missing", reason)
@@ -57,7 +57,7 @@ func ForTest(t testing.TB) *Lab {
 func (l *Lab) DockerForTest(t testing.TB, options DockerOptions) *Docker {
 	t.Helper()
 	if _, err := Fetch(t.Context()); err != nil {
-		cannot(t, "needs a Docker Engine ("+err.Error()+")")
+		Cannot(t, "needs a Docker Engine ("+err.Error()+")")
 	}
 	d, err := l.StartDocker(t.Context(), options)
 	if err != nil {
