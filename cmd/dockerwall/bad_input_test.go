@@ -143,7 +143,8 @@ func TestADaemonThatCannotStartSaysWhyAndHow(t *testing.T) {
 	}{
 		"DRY_RUN=maybe":              {[]string{"DRY_RUN=maybe"}, []string{"DRY_RUN", `"maybe"`, "true or false"}, exitUsage},
 		"a flag that does not exist": {[]string{"--gateway-network=x"}, []string{"unknown flag", "--help"}, exitUsage},
-		"an nflog group too large":   {[]string{"DOCKERWALL_NFLOG_GROUP=65536"}, []string{"65536", "0 to 65535"}, exitUsage},
+		"an nflog group too large":   {[]string{"DOCKERWALL_NFLOG_GROUP=65536"}, []string{"65536", "1 to 65535"}, exitUsage},
+		"nflog group 0":              {[]string{"DOCKERWALL_NFLOG_GROUP=0"}, []string{"1 to 65535"}, exitUsage},
 		"a metrics destination":      {[]string{"DOCKERWALL_METRICS_DESTINATION=colour"}, []string{"colour", "domain"}, exitUsage},
 		"DOCKER_HOST":                {[]string{"DOCKER_HOST=ssh://x"}, []string{"DOCKER_HOST", "ssh://x", "unix://"}, exitFailure},
 	} {

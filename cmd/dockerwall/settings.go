@@ -130,8 +130,8 @@ func (s *settings) config(logger *slog.Logger) (reconcile.Config, error) {
 		return c, err
 	}
 	group, err := strconv.ParseUint(s.nflogGroup, 10, 16)
-	if err != nil {
-		return c, usageError{fmt.Errorf("%s: %q: want a number from 0 to 65535", s.spelled("nflog-group"), s.nflogGroup)}
+	if err != nil || group == 0 { // group 0 is what programs without a choice of their own log to
+		return c, usageError{fmt.Errorf("%s: %q: want a number from 1 to 65535", s.spelled("nflog-group"), s.nflogGroup)}
 	}
 	c.LogGroup = uint16(group)
 	return c, nil
