@@ -245,12 +245,32 @@ func (e *ear) at(addrs ...string) (acts []act) {
 	return acts
 }
 
+// settled is what ears have heard once they hear no more: a connection stands before it is accepted.
+func settled(ears ...*ear) int64 {
+	total := func() (n int64) {
+		for _, e := range ears {
+			n += e.heard.Load()
+		}
+		return n
+	}
+	last := total()
+	for quiet := 0; quiet < 20; {
+		time.Sleep(10 * time.Millisecond)
+		if now := total(); now != last {
+			last, quiet = now, 0
+			continue
+		}
+		quiet++
+	}
+	return last
+}
+
 // hearsNothing fails if the ear heard anything while do ran.
 func (e *ear) hearsNothing(t *testing.T, do func()) {
 	t.Helper()
-	before := e.heard.Load()
+	before := settled(e)
 	do()
-	if n := e.heard.Load() - before; n > 0 {
+	if n := settled(e) - before; n > 0 {
 		t.Errorf("port %s heard %d", e.port, n)
 	}
 }
