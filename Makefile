@@ -25,8 +25,9 @@ demo: ## an Engine and an internet of its own, three containers, who reaches wha
 	@$(GO) build -o .cache/bin/demo ./internal/lab/demo
 	@./.cache/bin/demo $(ARGS)
 
+# One package at a time: tests with real packets and deadlines are not to fight for the cores.
 test: setup check ## all tests; with CI=true none may skip
-	$(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
+	$(GO) test -race -count=1 -p 1 -timeout $(TIMEOUT) ./...
 
 check: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .) && [ -z "$$unformatted" ] || { echo "gofmt -w these: $$unformatted" >&2; exit 1; }
