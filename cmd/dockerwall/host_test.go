@@ -75,7 +75,7 @@ func TestTheResolversOfAContainerAreOpenAndNoOthers(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
 	w.names()
 	w.start(t)
-	const query = "udp " + lab.DNSAddr + ":53" // the server answers what it cannot read, too
+	const query = "udp " + lab.DNSAddr + ":53"                                               // the server answers what it cannot read, too
 	open, shut := w.run(t, lab.RunSpec{Network: web}), w.labelled(t, "203.0.113.10, !_dns_") // no names: what the server is asked, it is asked by containers
 	own := w.run(t, lab.RunSpec{Network: web, Args: []string{"--dns=203.0.113.153"}})
 	if _, err := w.NewDNS(netip.MustParseAddr("203.0.113.153")); err != nil {
