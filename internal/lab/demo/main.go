@@ -37,7 +37,7 @@ func run(ctx context.Context, out *page, whole bool) int {
 	began := time.Now()
 	err := show(ctx, out, whole)
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && interrupted(ctx), ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "\ninterrupted; everything that was started is gone")
 		return 130
 	case err != nil:
@@ -75,4 +75,15 @@ func show(ctx context.Context, out *page, whole bool) (err error) {
 		return fmt.Errorf("%w%s", err, d.daemon.tail())
 	}
 	return nil
+}
+
+// interrupted says whether a Ctrl-C is what made the demo fail: it goes to the programs the demo runs,
+// too, and may end one of them before the demo hears of it.
+func interrupted(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-time.After(200 * time.Millisecond):
+		return false
+	}
 }
