@@ -149,8 +149,8 @@ func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment
 	}
 	slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
 	f.Chains = []Chain{
-		{Name: chainForward, Hook: Forward, Rules: r.forwardRules()},
-		{Name: chainInput, Hook: Input, Rules: r.inputRules()},
+		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: r.forwardRules()},
+		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: r.inputRules()},
 		{Name: "invalid", Rules: r.invalidRules()},
 		{Name: "unknown", Rules: r.unknownRules()},
 	}

@@ -22,7 +22,7 @@ func (p Plan) String() string {
 	var b strings.Builder
 	for _, batch := range [][]Op{p.Prepare, p.Commit, p.Cleanup} {
 		for _, op := range batch {
-			b.WriteString(op.String())
+			b.WriteString(op.text("inet " + TableName))
 			b.WriteString("\n")
 		}
 	}
@@ -180,7 +180,7 @@ func (c *changes) chain(old, wanted Chain, later bool) {
 	case old.Name == "":
 		c.commit = append(c.commit, addChain{wanted})
 		c.refill(wanted)
-	case old.Hook != wanted.Hook:
+	case old.Hook != wanted.Hook, old.Priority != wanted.Priority:
 		c.replaces = true
 		c.commit = append(c.commit, flushChain{old.Name}, delChain{old}, addChain{wanted})
 		c.refill(wanted)

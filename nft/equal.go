@@ -36,6 +36,6 @@ func (s Set) sameDefinition(t Set) bool {
 
 // equal says whether two chains hold the same rules; of an unknown one nobody knows.
 func (c Chain) equal(d Chain) bool {
-	return c.Name == d.Name && c.Hook == d.Hook && !c.Unknown && !d.Unknown &&
+	return c.Name == d.Name && c.Hook == d.Hook && c.Priority == d.Priority && !c.Unknown && !d.Unknown &&
 		slices.EqualFunc(c.Rules, d.Rules, func(a, b Rule) bool { return a.text == b.text })
 }

@@ -161,16 +161,18 @@ func (k *Kernel) commit(batch []Op, claim bool) error {
 		}
 		k.conn.AddTable(table)
 	}
+	return k.send(ours(), "inet "+TableName, batch)
+}
+
+// send writes operations on a table, which name says in errors, and sends all that is buffered.
+func (k *Kernel) send(table *nftables.Table, name string, batch []Op) error {
 	for _, op := range batch {
-		if err := op.write(k.conn); err != nil {
+		if err := op.write(k.conn, table); err != nil {
 			k.void()
-			return fmt.Errorf("%s: %w", clip(op.String()), err)
+			return fmt.Errorf("%s: %w", clip(op.text(name)), err)
 		}
 	}
-	if err := k.conn.Flush(); err != nil {
-		return err
-	}
-	return nil
+	return k.conn.Flush()
 }
 
 // void drops what is buffered: the library knows no other way than to send it, so it goes in a batch that

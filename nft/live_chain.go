@@ -23,7 +23,7 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 		head := c.head()
 		for _, h := range []Hook{Forward, Input} {
 			if ours && head == headOf(h) {
-				out.Hook = h
+				out.Hook, out.Priority = h, hookPriority
 			}
 		}
 		if out.Hook == NoHook {
@@ -36,10 +36,8 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 	return out
 }
 
-// headOf is what writeChain prints.
-func headOf(h Hook) string {
-	return strings.TrimSpace(strings.Split(chainText(Chain{Hook: h}), "\n")[1])
-}
+// headOf is what writeChain prints of a base chain of ours.
+func headOf(h Hook) string { return Chain{Hook: h, Priority: hookPriority}.hookText() }
 
 func chainText(c Chain) string {
 	var b strings.Builder
@@ -85,7 +83,7 @@ func devices(hook attributes) string {
 }
 
 func priorityText(n int32) string {
-	if n == int32(hookPriority) {
+	if n == hookPriority {
 		return "filter - 10"
 	}
 	return fmt.Sprint(n - int32(*nftables.ChainPriorityFilter))

@@ -10,10 +10,10 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// Op is one operation of a batch: printed as an nft command, written as netlink messages.
+// Op is one operation of a batch on a table: printed as an nft command, written as netlink messages.
 type Op interface {
-	String() string
-	write(c *nftables.Conn) error
+	text(table string) string // "inet dockerwall"
+	write(c *nftables.Conn, table *nftables.Table) error
 	// rank orders what a batch does: rules go before the sets they look up, maps before the chains they
 	// jump to.
 	rank() int
@@ -52,46 +52,46 @@ func (addChain) rank() int    { return 7 }
 func (addRule) rank() int     { return 8 }
 func (addElements) rank() int { return 9 }
 
-func (o addCounter) String() string { return "add counter inet dockerwall " + o.name }
-func (o delCounter) String() string { return "delete counter inet dockerwall " + o.name }
-func (o delSet) String() string     { return "delete " + o.set.kind() + " inet dockerwall " + o.set.Name }
-func (o delChain) String() string   { return "delete chain inet dockerwall " + o.chain.Name }
-func (o flushChain) String() string { return "flush chain inet dockerwall " + o.name }
-func (o addRule) String() string {
-	return "add rule inet dockerwall " + o.chain + " " + o.rule.String()
+func (o addCounter) text(table string) string { return "add counter " + table + " " + o.name }
+func (o delCounter) text(table string) string { return "delete counter " + table + " " + o.name }
+func (o delSet) text(table string) string     { return "delete " + o.set.kind() + " " + table + " " + o.set.Name }
+func (o delChain) text(table string) string   { return "delete chain " + table + " " + o.chain.Name }
+func (o flushChain) text(table string) string { return "flush chain " + table + " " + o.name }
+func (o addRule) text(table string) string {
+	return "add rule " + table + " " + o.chain + " " + o.rule.String()
 }
-func (o addElements) String() string { return elementCommand("add", o.set, o.elements) }
-func (o delElements) String() string {
+func (o addElements) text(table string) string { return elementCommand("add", table, o.set, o.elements) }
+func (o delElements) text(table string) string {
 	keys := make([]Element, len(o.elements))
 	for i, e := range o.elements {
 		keys[i] = Element{Key: e.Key, End: e.End, Verdict: e.Verdict}
 	}
-	return elementCommand("delete", o.set, keys)
+	return elementCommand("delete", table, o.set, keys)
 }
 
-func (o addChain) String() string {
-	text := "add chain inet dockerwall " + o.chain.Name
+func (o addChain) text(table string) string {
+	text := "add chain " + table + " " + o.chain.Name
 	if o.chain.Hook != NoHook {
-		text += fmt.Sprintf(" { type filter hook %s priority filter - 10; policy accept; }", o.chain.Hook)
+		text += " { " + o.chain.hookText() + " }"
 	}
 	return text
 }
 
-func (o addSet) String() string {
+func (o addSet) text(table string) string {
 	definition := strings.Join(strings.Split(strings.TrimSpace(o.set.definition()), "\n"), "; ")
-	text := fmt.Sprintf("add %s inet dockerwall %s { %s; }", o.set.kind(), o.set.Name, definition)
+	text := fmt.Sprintf("add %s %s %s { %s; }", o.set.kind(), table, o.set.Name, definition)
 	if len(o.set.Elements) > 0 {
-		text += "\n" + elementCommand("add", o.set, o.set.Elements)
+		text += "\n" + elementCommand("add", table, o.set, o.set.Elements)
 	}
 	return text
 }
 
-func elementCommand(verb string, s Set, elements []Element) string {
+func elementCommand(verb, table string, s Set, elements []Element) string {
 	texts := make([]string, 0, len(elements))
 	for _, e := range elements {
 		texts = append(texts, s.formatElement(e))
 	}
-	return fmt.Sprintf("%s element inet dockerwall %s { %s }", verb, s.Name, strings.Join(texts, ", "))
+	return fmt.Sprintf("%s element %s %s { %s }", verb, table, s.Name, strings.Join(texts, ", "))
 }
 
 func (s Set) kind() string {
@@ -106,45 +106,45 @@ func ours() *nftables.Table {
 	return &nftables.Table{Name: TableName, Family: nftables.TableFamilyINet}
 }
 
-func (o addCounter) write(c *nftables.Conn) error {
-	c.AddObj(&nftables.NamedObj{Table: ours(), Name: o.name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
+func (o addCounter) write(c *nftables.Conn, table *nftables.Table) error {
+	c.AddObj(&nftables.NamedObj{Table: table, Name: o.name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	return nil
 }
 
-func (o delCounter) write(c *nftables.Conn) error {
-	c.DeleteObject(&nftables.NamedObj{Table: ours(), Name: o.name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
+func (o delCounter) write(c *nftables.Conn, table *nftables.Table) error {
+	c.DeleteObject(&nftables.NamedObj{Table: table, Name: o.name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	return nil
 }
 
-func (o addSet) write(c *nftables.Conn) error {
-	return c.AddSet(o.set.netlink(), o.set.netlinkElements(o.set.Elements))
+func (o addSet) write(c *nftables.Conn, table *nftables.Table) error {
+	return c.AddSet(o.set.netlink(table), o.set.netlinkElements(o.set.Elements))
 }
 
-func (o delSet) write(c *nftables.Conn) error {
-	c.DelSet(o.set.netlink())
+func (o delSet) write(c *nftables.Conn, table *nftables.Table) error {
+	c.DelSet(o.set.netlink(table))
 	return nil
 }
 
-func (o addElements) write(c *nftables.Conn) error {
-	return c.SetAddElements(o.set.netlink(), o.set.netlinkElements(o.elements))
+func (o addElements) write(c *nftables.Conn, table *nftables.Table) error {
+	return c.SetAddElements(o.set.netlink(table), o.set.netlinkElements(o.elements))
 }
 
-func (o delElements) write(c *nftables.Conn) error {
+func (o delElements) write(c *nftables.Conn, table *nftables.Table) error {
 	plain := o.set
 	plain.Verdicts, plain.Counter = false, false // a key is enough to delete by
 	keys := make([]Element, len(o.elements))
 	for i, e := range o.elements {
 		keys[i] = Element{Key: e.Key, End: e.End}
 	}
-	return c.SetDeleteElements(o.set.netlink(), plain.netlinkElements(keys))
+	return c.SetDeleteElements(o.set.netlink(table), plain.netlinkElements(keys))
 }
 
-func (o addChain) write(c *nftables.Conn) error {
-	chain := &nftables.Chain{Table: ours(), Name: o.chain.Name}
+func (o addChain) write(c *nftables.Conn, table *nftables.Table) error {
+	chain := &nftables.Chain{Table: table, Name: o.chain.Name}
 	if o.chain.Hook != NoHook {
 		chain.Type = nftables.ChainTypeFilter
 		chain.Hooknum = o.chain.Hook.netlink()
-		chain.Priority = nftables.ChainPriorityRef(hookPriority)
+		chain.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(o.chain.Priority))
 		policy := nftables.ChainPolicyAccept
 		chain.Policy = &policy
 	}
@@ -152,46 +152,47 @@ func (o addChain) write(c *nftables.Conn) error {
 	return nil
 }
 
-// hookPriority is "filter - 10": after conntrack and DNAT, before Docker's and everybody's filters.
-const hookPriority nftables.ChainPriority = -10
-
 func (h Hook) netlink() *nftables.ChainHook {
-	if h == Input {
+	switch h {
+	case Input:
 		return nftables.ChainHookInput
+	case Output:
+		return nftables.ChainHookOutput
+	default:
+		return nftables.ChainHookForward
 	}
-	return nftables.ChainHookForward
 }
 
-func (o delChain) write(c *nftables.Conn) error {
-	c.DelChain(&nftables.Chain{Table: ours(), Name: o.chain.Name})
+func (o delChain) write(c *nftables.Conn, table *nftables.Table) error {
+	c.DelChain(&nftables.Chain{Table: table, Name: o.chain.Name})
 	return nil
 }
 
-func (o flushChain) write(c *nftables.Conn) error {
-	c.FlushChain(&nftables.Chain{Table: ours(), Name: o.name})
+func (o flushChain) write(c *nftables.Conn, table *nftables.Table) error {
+	c.FlushChain(&nftables.Chain{Table: table, Name: o.name})
 	return nil
 }
 
-func (o addRule) write(c *nftables.Conn) error {
+func (o addRule) write(c *nftables.Conn, table *nftables.Table) error {
 	var exprs []expr.Any
 	for _, clause := range o.rule.clauses {
 		exprs = append(exprs, clause.exprs()...)
 	}
-	c.AddRule(&nftables.Rule{Table: ours(), Chain: &nftables.Chain{Table: ours(), Name: o.chain}, Exprs: exprs})
+	c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Table: table, Name: o.chain}, Exprs: exprs})
 	return nil
 }
 
 // netlink is the set's definition as the library wants it.
-func (s Set) netlink() *nftables.Set {
+func (s Set) netlink(table *nftables.Table) *nftables.Set {
 	types := make([]nftables.SetDatatype, 0, len(s.Types))
 	for _, t := range s.Types {
 		types = append(types, t.netlink())
 	}
 	if len(types) == 0 { // a stranger's, good for removing it only
-		return &nftables.Set{Table: ours(), Name: s.Name}
+		return &nftables.Set{Table: table, Name: s.Name}
 	}
 	out := &nftables.Set{
-		Table: ours(), Name: s.Name, KeyType: types[0], KeyByteOrder: binaryutil.BigEndian,
+		Table: table, Name: s.Name, KeyType: types[0], KeyByteOrder: binaryutil.BigEndian,
 		Interval: s.Interval, Dynamic: s.Dynamic, Counter: s.Counter, Size: s.Size,
 		HasTimeout: s.Timeout > 0, Timeout: s.Timeout,
 	}

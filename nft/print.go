@@ -148,7 +148,7 @@ func (t keyType) formatRange(first, last string) string {
 func writeChain(b *strings.Builder, c Chain) {
 	fmt.Fprintf(b, "\tchain %s {\n", c.Name)
 	if c.Hook != NoHook {
-		fmt.Fprintf(b, "\t\ttype filter hook %s priority filter - 10; policy accept;\n", c.Hook)
+		fmt.Fprintf(b, "\t\t%s\n", c.hookText())
 	}
 	for _, r := range c.Rules {
 		fmt.Fprintf(b, "\t\t%s\n", r)

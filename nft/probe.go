@@ -46,13 +46,11 @@ func try(conn *nftables.Conn, flags nftables.TableFlags, elementLimit bool) erro
 
 // fill puts into the scratch table one of each thing that our rules need and old kernels lack.
 func fill(conn *nftables.Conn, table *nftables.Table, elementLimit bool) error {
-	set := deniedSet("probe", v4).netlink()
-	set.Table = table
+	set := deniedSet("probe", v4).netlink(table)
 	if err := conn.AddSet(set, nil); err != nil {
 		return err
 	}
-	box := Set{Name: "box", Types: []keyType{typeIPv4, typeProto, typeService}, Interval: true}.netlink()
-	box.Table = table
+	box := Set{Name: "box", Types: []keyType{typeIPv4, typeProto, typeService}, Interval: true}.netlink(table)
 	if err := conn.AddSet(box, nil); err != nil {
 		return err
 	}

@@ -97,10 +97,17 @@ func (k *Kernel) readChains(fragments map[string]*Fragment) error {
 	for _, c := range chains {
 		if c.Table.Name == TableName {
 			f := fragmentOf(fragments, c.Name)
-			f.Chains = append(f.Chains, Chain{Name: c.Name, Hook: hookOf(c), Unknown: true})
+			f.Chains = append(f.Chains, Chain{Name: c.Name, Hook: hookOf(c), Priority: priorityOf(c), Unknown: true})
 		}
 	}
 	return nil
+}
+
+func priorityOf(c *nftables.Chain) int32 {
+	if c.Priority == nil {
+		return 0
+	}
+	return int32(*c.Priority)
 }
 
 // foreignHook is a base chain that no layout of ours has.
@@ -110,7 +117,7 @@ func hookOf(c *nftables.Chain) Hook {
 	switch {
 	case c.Hooknum == nil:
 		return NoHook
-	case c.Type != nftables.ChainTypeFilter || c.Priority == nil || *c.Priority != hookPriority,
+	case c.Type != nftables.ChainTypeFilter || priorityOf(c) != hookPriority,
 		c.Policy != nil && *c.Policy != nftables.ChainPolicyAccept:
 		return foreignHook
 	case *c.Hooknum == *nftables.ChainHookForward:

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -60,11 +61,24 @@ func (v Verdict) String() string {
 
 // Chain is a chain; Hook makes it a base chain.
 type Chain struct {
-	Name  string
-	Hook  Hook
-	Rules []Rule
+	Name     string
+	Hook     Hook
+	Priority int32 // of a base chain, such as hookPriority
+	Rules    []Rule
 	// Unknown marks a chain read from the kernel: its rules are refilled, not compared.
 	Unknown bool
+}
+
+// Priorities of base chains, after conntrack and DNAT and before Docker's and everybody's filters: answers
+// wait before the fence, because accepting a queued packet goes on at the next base chain (nf_reinject).
+const (
+	hookPriority int32 = -10
+	tapPriority  int32 = -12
+)
+
+// hookText is what nft says of a base chain.
+func (c Chain) hookText() string {
+	return fmt.Sprintf("type filter hook %s priority filter - %d; policy accept;", c.Hook, -c.Priority)
 }
 
 // Hook is where a chain is attached, or where a packet is seen.
@@ -75,9 +89,10 @@ const (
 	NoHook Hook = iota
 	Forward
 	Input
+	Output
 )
 
-func (h Hook) String() string { return [...]string{"", "forward", "input"}[h] }
+func (h Hook) String() string { return [...]string{"", "forward", "input", "output"}[h] }
 
 // Rule is a list of clauses; its text says all about it.
 type Rule struct {
