@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/dockerwall/dockerwall/packet"
 )
 
 var (
@@ -19,7 +21,7 @@ var (
 func udpTo(n int) Drop {
 	var a [4]byte
 	binary.BigEndian.PutUint32(a[:], 0xc6336400+uint32(n)) // 198.51.100.0 and up
-	return Drop{Packet: Packet{Src: src4, Dst: netip.AddrFrom4(a), Proto: protoUDP, DstPort: 53}}
+	return Drop{Packet: packet.Packet{Src: src4, Dst: netip.AddrFrom4(a), Proto: packet.ProtoUDP, DstPort: 53}}
 }
 
 // counts adds up lines by kind, and their counts.
@@ -68,7 +70,7 @@ func TestEachDestinationPortProtocolAndReasonIsItsOwnLine(t *testing.T) {
 	other := func(change func(*Drop)) Drop { d := udpTo(1); change(&d); return d }
 	a.observe(web, udpTo(1), epoch)
 	a.observe(web, other(func(d *Drop) { d.DstPort++ }), epoch)
-	a.observe(web, other(func(d *Drop) { d.Proto = protoTCP }), epoch)
+	a.observe(web, other(func(d *Drop) { d.Proto = packet.ProtoTCP }), epoch)
 	a.observe(Prefix{web.Chain, "stray", "drop"}, udpTo(1), epoch)
 	a.observe(victim, udpTo(1), epoch)
 	a.observe(web, udpTo(2), epoch)

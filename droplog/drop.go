@@ -4,6 +4,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/dockerwall/dockerwall/packet"
 )
 
 // NoChain stands in a prefix where no container is known.
@@ -12,7 +14,7 @@ const NoChain = "-"
 // Drop is one denied packet as the kernel logged it.
 type Drop struct {
 	Prefix string // of the log rule; see [ParsePrefix]
-	Packet
+	packet.Packet
 	In, Out string           // interface names, "" where the hook has none or the interface is gone
 	HwAddr  net.HardwareAddr // link-layer source, nil on output
 	Time    time.Time        // of arrival, by the kernel's clock when it stamped the packet

@@ -1,6 +1,16 @@
 package droplog
 
-import "testing"
+import (
+	"net/netip"
+	"testing"
+)
+
+var (
+	src4 = netip.MustParseAddr("192.0.2.7")
+	dst4 = netip.MustParseAddr("198.51.100.9")
+	src6 = netip.MustParseAddr("2001:db8::7")
+	dst6 = netip.MustParseAddr("2001:db8:1::9")
+)
 
 func TestParsePrefix(t *testing.T) {
 	tests := map[string]struct {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 	"unicode"
+
+	"github.com/dockerwall/dockerwall/packet"
 )
 
 const (
@@ -118,9 +120,9 @@ func (l *Log) what(n line) []slog.Attr {
 		slog.String("destination", d.Dst.String()),
 	}
 	switch d.Proto {
-	case protoTCP, protoUDP, protoSCTP:
+	case packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP:
 		attrs = append(attrs, slog.Int("port", int(d.DstPort)))
-	case protoICMP, protoICMPv6:
+	case packet.ProtoICMP, packet.ProtoICMPv6:
 		attrs = append(attrs, slog.Int("type", int(d.ICMPType)))
 	}
 	attrs = append(attrs, slog.String("protocol", protocol(d.Proto)))
@@ -151,15 +153,15 @@ func printable(s string) string {
 
 func protocol(p uint8) string {
 	switch p {
-	case protoTCP:
+	case packet.ProtoTCP:
 		return "tcp"
-	case protoUDP:
+	case packet.ProtoUDP:
 		return "udp"
-	case protoICMP:
+	case packet.ProtoICMP:
 		return "icmp"
-	case protoICMPv6:
+	case packet.ProtoICMPv6:
 		return "icmpv6"
-	case protoSCTP:
+	case packet.ProtoSCTP:
 		return "sctp"
 	}
 	return strconv.Itoa(int(p))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dockerwall/dockerwall/packet"
 )
 
 // textLog is a Log and what it wrote, without times.
@@ -45,15 +47,15 @@ func TestLogLines(t *testing.T) {
 		want string
 	}{
 		"tcp with names": {
-			dropOf("c_3f2a91b0c4d5 denied drop", Drop{Packet: Packet{Src: src4, Dst: dst4, Proto: 6, DstPort: 443}}),
+			dropOf("c_3f2a91b0c4d5 denied drop", Drop{Packet: packet.Packet{Src: src4, Dst: dst4, Proto: 6, DstPort: 443}}),
 			`level=INFO msg=denied container=web id=3f2a91b0c4d5 reason=denied mode=drop destination=198.51.100.9 port=443 protocol=tcp name=a.example.com,evil[31m.example.com,c.example.com count=1`,
 		},
 		"ping of a container that is gone": {
-			dropOf("c_00000000beef denied reject", Drop{Packet: Packet{Src: src6, Dst: dst6, Proto: 58, ICMPType: 128}}),
+			dropOf("c_00000000beef denied reject", Drop{Packet: packet.Packet{Src: src6, Dst: dst6, Proto: 58, ICMPType: 128}}),
 			`level=INFO msg=denied container="" id=00000000beef reason=denied mode=reject destination=2001:db8:1::9 type=128 protocol=icmpv6 count=1`,
 		},
 		"a source nobody knows": {
-			dropOf("- unknown drop", Drop{In: "br-1\x00", Packet: Packet{Src: src4, Dst: dst6, Proto: 47}}),
+			dropOf("- unknown drop", Drop{In: "br-1\x00", Packet: packet.Packet{Src: src4, Dst: dst6, Proto: 47}}),
 			`level=INFO msg=denied interface=br-1 source=192.0.2.7 reason=unknown mode=drop destination=2001:db8:1::9 protocol=47 count=1`,
 		},
 		"a packet that could not be read": {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/florianl/go-nflog/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/dockerwall/dockerwall/packet"
 )
 
 // DefaultGroup is the nflog group our rules log to unless the operator sets another.
@@ -132,7 +134,7 @@ func (r *Reader) drop(a nflog.Attribute, now time.Time) Drop {
 		d.Prefix = strings.TrimRight(*a.Prefix, "\x00 ")
 	}
 	if a.Payload != nil {
-		d.Packet, _ = Decode(*a.Payload)
+		d.Packet, _ = packet.Decode(*a.Payload)
 	}
 	if a.InDev != nil {
 		d.In = r.interfaces.name(*a.InDev, now)

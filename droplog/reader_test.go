@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/internal/lab"
+	"github.com/dockerwall/dockerwall/packet"
 )
 
 const (
@@ -131,7 +132,7 @@ func TestReaderTellsWhatTheKernelDenied(t *testing.T) {
 			send(con, 1)
 			d := next(t, drops)
 			to, from := netip.MustParseAddrPort(tt.to), con.LocalAddr().(*net.UDPAddr).AddrPort()
-			want := Packet{Src: from.Addr().Unmap(), Dst: to.Addr(), Proto: protoUDP, SrcPort: from.Port(), DstPort: to.Port()}
+			want := packet.Packet{Src: from.Addr().Unmap(), Dst: to.Addr(), Proto: packet.ProtoUDP, SrcPort: from.Port(), DstPort: to.Port()}
 			if d.Packet != want || d.Prefix != tt.prefix || d.In != tt.in || d.Out != tt.out {
 				t.Errorf("got  %+v\nwant %+v, prefix %q, in %q, out %q", d, want, tt.prefix, tt.in, tt.out)
 			}

@@ -93,7 +93,9 @@ func TestTextAndKernelAreEqual(t *testing.T) {
 // unwritable is an operation that fails before anything is sent.
 type unwritable struct{ addCounter }
 
-func (unwritable) write(*nftables.Conn, *nftables.Table) error { return errors.New("cannot be written") }
+func (unwritable) write(*nftables.Conn, *nftables.Table) error {
+	return errors.New("cannot be written")
+}
 
 func TestABatchThatCannotBeWrittenIsNotSentInPart(t *testing.T) {
 	n := namespace(t)

@@ -54,13 +54,17 @@ func (addElements) rank() int { return 9 }
 
 func (o addCounter) text(table string) string { return "add counter " + table + " " + o.name }
 func (o delCounter) text(table string) string { return "delete counter " + table + " " + o.name }
-func (o delSet) text(table string) string     { return "delete " + o.set.kind() + " " + table + " " + o.set.Name }
+func (o delSet) text(table string) string {
+	return "delete " + o.set.kind() + " " + table + " " + o.set.Name
+}
 func (o delChain) text(table string) string   { return "delete chain " + table + " " + o.chain.Name }
 func (o flushChain) text(table string) string { return "flush chain " + table + " " + o.name }
 func (o addRule) text(table string) string {
 	return "add rule " + table + " " + o.chain + " " + o.rule.String()
 }
-func (o addElements) text(table string) string { return elementCommand("add", table, o.set, o.elements) }
+func (o addElements) text(table string) string {
+	return elementCommand("add", table, o.set, o.elements)
+}
 func (o delElements) text(table string) string {
 	keys := make([]Element, len(o.elements))
 	for i, e := range o.elements {

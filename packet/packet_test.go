@@ -1,4 +1,4 @@
-package droplog
+package packet
 
 import (
 	"bytes"

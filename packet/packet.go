@@ -1,4 +1,5 @@
-package droplog
+// Package packet reads the headers of packets that the kernel copies to us: denied ones, and DNS replies.
+package packet
 
 import (
 	"encoding/binary"
@@ -7,11 +8,11 @@ import (
 
 // IP protocol numbers (IANA "Assigned Internet Protocol Numbers") that Decode looks into.
 const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
-	protoSCTP   = 132
+	ProtoICMP   = 1
+	ProtoTCP    = 6
+	ProtoUDP    = 17
+	ProtoICMPv6 = 58
+	ProtoSCTP   = 132
 )
 
 // IPv6 extension headers (RFC 8200 section 4, RFC 4302, RFC 6275, RFC 7401, RFC 5533).
@@ -43,53 +44,59 @@ type Packet struct {
 // gives as much as its bytes prove. It reports false, with the zero Packet, if not even the addresses
 // are there.
 func Decode(b []byte) (Packet, bool) {
+	p, _, ok := Split(b)
+	return p, ok
+}
+
+// Split is Decode and the bytes of the upper layer, its header first. They are nil when they are not there: cut
+// off, or a later fragment's.
+func Split(b []byte) (p Packet, upper []byte, ok bool) {
 	if len(b) == 0 {
-		return Packet{}, false
+		return Packet{}, nil, false
 	}
 	switch b[0] >> 4 {
 	case 4:
-		return decode4(b)
+		p, upper, ok = decode4(b)
 	case 6:
-		return decode6(b)
+		p, upper, ok = decode6(b)
 	}
-	return Packet{}, false
+	p.ports(upper)
+	return p, upper, ok
 }
 
 // decode4 reads an IPv4 packet (RFC 791).
-func decode4(b []byte) (Packet, bool) {
+func decode4(b []byte) (p Packet, upper []byte, ok bool) {
 	const fixed = 20
 	header := int(b[0]&0x0f) * 4
 	if len(b) < fixed || header < fixed {
-		return Packet{}, false
+		return Packet{}, nil, false
 	}
-	p := Packet{
+	p = Packet{
 		Src:   netip.AddrFrom4([4]byte(b[12:16])),
 		Dst:   netip.AddrFrom4([4]byte(b[16:20])),
 		Proto: b[9],
 	}
 	if later := binary.BigEndian.Uint16(b[6:])&0x1fff != 0; !later {
-		p.transport(after(clamp(b, int(binary.BigEndian.Uint16(b[2:]))), header))
+		upper = after(clamp(b, int(binary.BigEndian.Uint16(b[2:]))), header)
 	}
-	return p, true
+	return p, upper, true
 }
 
 // decode6 reads an IPv6 packet (RFC 8200).
-func decode6(b []byte) (Packet, bool) {
+func decode6(b []byte) (p Packet, upper []byte, ok bool) {
 	const fixed = 40
 	if len(b) < fixed {
-		return Packet{}, false
+		return Packet{}, nil, false
 	}
-	p := Packet{
+	p = Packet{
 		Src: netip.AddrFrom16([16]byte(b[8:24])).Unmap(),
 		Dst: netip.AddrFrom16([16]byte(b[24:40])).Unmap(),
 	}
 	if length := int(binary.BigEndian.Uint16(b[4:])); length != 0 {
 		b = clamp(b, fixed+length)
 	}
-	var rest []byte
-	p.Proto, rest = upperLayer(b[6], b[fixed:])
-	p.transport(rest)
-	return p, true
+	p.Proto, upper = upperLayer(b[6], b[fixed:])
+	return p, upper, true
 }
 
 // upperLayer walks over IPv6 extension headers. It returns the protocol where the walk ended and that
@@ -118,14 +125,14 @@ func upperLayer(next uint8, b []byte) (uint8, []byte) {
 	return next, nil
 }
 
-// transport reads the ports or the ICMP type out of the upper-layer header.
-func (p *Packet) transport(b []byte) {
+// ports reads the ports or the ICMP type out of the upper-layer header.
+func (p *Packet) ports(b []byte) {
 	switch p.Proto {
-	case protoTCP, protoUDP, protoSCTP:
+	case ProtoTCP, ProtoUDP, ProtoSCTP:
 		if len(b) >= 4 {
 			p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 		}
-	case protoICMP, protoICMPv6:
+	case ProtoICMP, ProtoICMPv6:
 		p.ICMPType = at(b, 0)
 	}
 }
