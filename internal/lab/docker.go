@@ -19,6 +19,15 @@ import (
 type DockerOptions struct {
 	Args   []string // further flags, such as --dns=198.51.100.53, --live-restore
 	Config string   // /etc/docker/daemon.json; empty is none
+	Newest bool     // the newest Engine of Debian's suites (see FetchNewest) instead of this machine's own
+}
+
+// fetch makes sure that the Engine asked for is in the cache and returns its folder.
+func (o DockerOptions) fetch(ctx context.Context) (string, error) {
+	if o.Newest {
+		return FetchNewest(ctx)
+	}
+	return Fetch(ctx)
 }
 
 // Docker is the lab's own dockerd. It ends with the lab.
@@ -37,7 +46,7 @@ func (l *Lab) StartDocker(ctx context.Context, options DockerOptions) (*Docker, 
 	if l.docker != nil {
 		return nil, errors.New("start dockerd: this lab has one already")
 	}
-	bin, err := Fetch(ctx)
+	bin, err := options.fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +78,11 @@ func (d *Docker) Socket() string { return filepath.Join(d.lab.dir, "docker.sock"
 
 // Host is the value of DOCKER_HOST.
 func (d *Docker) Host() string { return "unix://" + d.Socket() }
+
+// Version is what the Engine says of itself, such as 28.5.2+dfsg4: a distribution adds to the number.
+func (d *Docker) Version(ctx context.Context) (string, error) {
+	return d.CLI(ctx, "version", "--format", "{{.Server.Version}}")
+}
 
 func (d *Docker) log() string { return filepath.Join(d.lab.dir, "daemon.log") }
 

@@ -105,9 +105,21 @@ func localPrograms(t *testing.T, d *lab.Docker) {
 	}
 }
 
+// engines are the Engines that the lab can run.
+func engines() map[string]lab.DockerOptions {
+	return map[string]lab.DockerOptions{"the machine's own Engine": {}, "the newest Engine": {Newest: true}}
+}
+
 func TestContainersSurviveDockerdWithLiveRestore(t *testing.T) {
-	l := lab.ForTest(t)
-	d := l.DockerForTest(t, lab.DockerOptions{Config: `{"live-restore": true}`, Args: []string{"--dns=" + lab.DNSAddr}})
+	for name, options := range engines() {
+		t.Run(name, func(t *testing.T) {
+			options.Config, options.Args = `{"live-restore": true}`, []string{"--dns=" + lab.DNSAddr}
+			survive(t, lab.ForTest(t).DockerForTest(t, options))
+		})
+	}
+}
+
+func survive(t *testing.T, d *lab.Docker) {
 	ctx := t.Context()
 	if err := d.ImportProbe(ctx, lab.ProbeImage, `LABEL a=b`); err != nil {
 		t.Fatal(err)
@@ -153,7 +165,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	lab.Require(t)
 	for name, use := range map[string]func(ctx context.Context, t *testing.T, l *lab.Lab){
 		"a lab":                     func(context.Context, *testing.T, *lab.Lab) {},
-		"a lab with containers":     withContainers,
+		"a lab with containers":     withContainers(lab.DockerOptions{}),
+		"the newest Engine":         withContainers(lab.DockerOptions{Newest: true}),
 		"a start that is cancelled": cancelledStart,
 		"programs left running":     leftRunning,
 	} {
@@ -184,15 +197,17 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-func withContainers(ctx context.Context, t *testing.T, l *lab.Lab) {
-	d := l.DockerForTest(t, lab.DockerOptions{})
-	if err := d.ImportProbe(ctx, lab.ProbeImage); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 3 {
-		spec := lab.RunSpec{Name: fmt.Sprint("c", i), Args: []string{"--restart=always", "--publish=80"}, Cmd: []string{"serve", "80"}}
-		if _, err := d.Run(ctx, spec); err != nil {
+func withContainers(options lab.DockerOptions) func(context.Context, *testing.T, *lab.Lab) {
+	return func(ctx context.Context, t *testing.T, l *lab.Lab) {
+		d := l.DockerForTest(t, options)
+		if err := d.ImportProbe(ctx, lab.ProbeImage); err != nil {
 			t.Fatal(err)
+		}
+		for i := range 3 {
+			spec := lab.RunSpec{Name: fmt.Sprint("c", i), Args: []string{"--restart=always", "--publish=80"}, Cmd: []string{"serve", "80"}}
+			if _, err := d.Run(ctx, spec); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -64,7 +64,8 @@ func Fetch(ctx context.Context) (string, error) {
 	}
 	defer unlock()
 	if !complete(dir) {
-		if err := fetchTo(ctx, dir); err != nil {
+		own := func(work, programs string) error { return fetchOwn(ctx, work, programs) }
+		if err := fetchTo(dir, own); err != nil {
 			return "", fmt.Errorf("fetch the Engine: %w", err)
 		}
 	}
@@ -109,46 +110,52 @@ func distribution() string {
 	return values["ID"] + "-" + values["VERSION_ID"]
 }
 
-// fetchTo fills a folder beside dir and gives it the name when it is whole.
-func fetchTo(ctx context.Context, dir string) error {
+// fetchTo has a folder of programs filled beside dir and gives it the name when it is whole.
+func fetchTo(dir string, fill func(work, programs string) error) error {
 	work, err := os.MkdirTemp(filepath.Dir(dir), "fetching-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	if err := download(ctx, work); err != nil {
-		return err
-	}
-	if err := unpack(ctx, work); err != nil {
-		return err
-	}
-	if err := collect(work, filepath.Join(work, "programs")); err != nil {
+	programs := filepath.Join(work, "programs")
+	if err := fill(work, programs); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	return os.Rename(filepath.Join(work, "programs"), dir)
+	return os.Rename(programs, dir)
 }
 
-// download gets the packages. Where the lists are missing or old, root renews them once.
-func download(ctx context.Context, work string) error {
+// fetchOwn fills a folder with the programs of the machine's own release.
+func fetchOwn(ctx context.Context, work, programs string) error {
+	if err := withLists(ctx, work, func() error { return downloadOwn(ctx, work) }); err != nil {
+		return err
+	}
+	if err := unpack(ctx, work); err != nil {
+		return err
+	}
+	return collect(work, programs)
+}
+
+// withLists does what needs the machine's lists of packages. Where they are missing or old, root renews them once.
+func withLists(ctx context.Context, work string, act func() error) error {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is missing: the lab takes its Engine from the packages of Debian or Ubuntu", tool)
 		}
 	}
-	err := downloadOnce(ctx, work)
+	err := act()
 	if err == nil || os.Geteuid() != 0 {
 		return err
 	}
 	if _, err := output(apt(ctx, work, "update")); err != nil {
 		return err
 	}
-	return downloadOnce(ctx, work)
+	return act()
 }
 
-func downloadOnce(ctx context.Context, work string) error {
+func downloadOwn(ctx context.Context, work string) error {
 	packages := []string{"docker.io", "containerd", "runc", "tini"}
 	if exec.CommandContext(ctx, "apt-cache", "show", "--no-all-versions", "docker-cli").Run() == nil {
 		packages = append(packages, "docker-cli") // its own package since Debian 13

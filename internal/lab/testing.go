@@ -56,7 +56,7 @@ func ForTest(t testing.TB) *Lab {
 // DockerForTest starts dockerd in the lab; it ends with the lab, and its log is shown if the test failed.
 func (l *Lab) DockerForTest(t testing.TB, options DockerOptions) *Docker {
 	t.Helper()
-	if _, err := Fetch(t.Context()); err != nil {
+	if _, err := options.fetch(t.Context()); err != nil {
 		Cannot(t, "needs a Docker Engine ("+err.Error()+")")
 	}
 	d, err := l.StartDocker(t.Context(), options)
