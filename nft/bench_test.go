@@ -107,7 +107,7 @@ func BenchmarkLearn(b *testing.B) {
 			for b.Loop() {
 				next = next.Next()
 				start := time.Now()
-				if err := k.Learn("default", Clause{}, []NamedAddr{{next, "a.example.org"}}); err != nil {
+				if err := k.Learn([]Learned{{Owner: "default", Addrs: []NamedAddr{{next, "a.example.org"}}}}); err != nil {
 					b.Fatal(err)
 				}
 				short = append(short, time.Since(start))

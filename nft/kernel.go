@@ -38,6 +38,7 @@ type Kernel struct {
 	// outcome open and by a stranger's change; then the next commit reads the table back.
 	known   bool
 	removed bool
+	tap     tapped
 }
 
 // Report says what a commit did.
@@ -248,12 +249,18 @@ func (k *Kernel) Invalidate() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.known = false
+	k.tap.known = k.tap.known && k.features.Owner // then nobody else can have changed it
 }
 
-// Remove deletes the table: nothing is fenced any more. Later commits fail with [ErrRemoved].
+// Remove deletes the table: nothing is fenced any more. Later commits fail with [ErrRemoved]. A tap goes too.
 func (k *Kernel) Remove() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for _, f := range k.features.families {
+		if err := k.applyTap(f, Table{}); err != nil {
+			return explainErrno(fmt.Errorf("remove table %s: %w", tapName(f), err))
+		}
+	}
 	standing, err := k.standing()
 	if err != nil {
 		return explainErrno(fmt.Errorf("remove table: %w", err))

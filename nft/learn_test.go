@@ -25,7 +25,7 @@ func TestLearnedAddressesLastUntilTheNextRuleset(t *testing.T) {
 			more := named("203.0.113.77", "2001:db8:9::77")
 			set.Addrs = merged(set.Addrs, more)
 			for range 2 { // the second time there is nothing to do
-				if err := k.Learn(test.owner, test.clause, more); err != nil {
+				if err := k.Learn([]Learned{{Owner: test.owner, Clause: test.clause, Addrs: more}}); err != nil {
 					t.Fatal(err)
 				}
 				sameTable(t, n, ref, with, "learned")
@@ -33,7 +33,7 @@ func TestLearnedAddressesLastUntilTheNextRuleset(t *testing.T) {
 			if again := apply(t, k, with); again.Changed {
 				t.Errorf("the ruleset that holds them made %d operations", again.Ops)
 			}
-			if err := k.Learn(test.owner, test.clause, named("203.0.113.78")); err != nil {
+			if err := k.Learn([]Learned{{Owner: test.owner, Clause: test.clause, Addrs: named("203.0.113.78")}}); err != nil {
 				t.Fatal(err)
 			}
 			apply(t, k, with)
@@ -57,12 +57,38 @@ func merged(a, b []NamedAddr) []NamedAddr {
 
 func TestLearnNeedsAKnownTable(t *testing.T) {
 	k := open(t, namespace(t))
-	if err := k.Learn("default", Clause{}, named("203.0.113.77")); err == nil {
+	if err := k.Learn([]Learned{{Owner: "default", Addrs: named("203.0.113.77")}}); err == nil {
 		t.Error("learned before there was a table")
 	}
 	apply(t, k, sample())
 	k.Invalidate()
-	if err := k.Learn("default", Clause{}, named("203.0.113.77")); err == nil {
+	if err := k.Learn([]Learned{{Owner: "default", Addrs: named("203.0.113.77")}}); err == nil {
 		t.Error("learned while the table was not known")
+	}
+}
+
+func TestOneBatchFillsManySets(t *testing.T) {
+	n, ref := namespace(t), reference{namespace(t)}
+	k := open(t, n)
+	r := sample()
+	r.Sources[0].Deny.Names = []NameSet{{Addrs: named("198.51.100.9")}}
+	apply(t, k, r)
+	with := clone(r)
+	more, other := named("203.0.113.77"), named("203.0.113.79")
+	for _, set := range []*NameSet{&with.Sources[0].Allow.Names[0], &with.Containers[0].Own.Allow.Names[0]} {
+		set.Addrs = merged(set.Addrs, more)
+	}
+	with.Sources[0].Allow.Names[0].Addrs = merged(with.Sources[0].Allow.Names[0].Addrs, other)
+	with.Sources[0].Deny.Names[0].Addrs = merged(with.Sources[0].Deny.Names[0].Addrs, more)
+	err := k.Learn([]Learned{
+		{Owner: "default", Addrs: more}, {Owner: "000000000001", Addrs: more}, {Owner: "default", Addrs: merged(more, other)},
+		{Owner: "default", Deny: true, Addrs: more}, {Owner: "ffffffffffff", Addrs: more}, // the last one is gone
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameTable(t, n, ref, with, "learned")
+	if again := apply(t, k, with); again.Changed {
+		t.Errorf("the ruleset that holds them made %d operations", again.Ops)
 	}
 }

@@ -13,12 +13,16 @@ func (r Ruleset) String() string { return r.Table().String() }
 // String prints t; see [Ruleset.String].
 func (t Table) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "table inet %s {", TableName)
+	t.print(&b, "inet "+TableName)
+	return b.String()
+}
+
+func (t Table) print(b *strings.Builder, name string) {
+	fmt.Fprintf(b, "table %s {", name)
 	for _, f := range t.Fragments {
-		f.print(&b)
+		f.print(b)
 	}
 	b.WriteString("\n}\n")
-	return b.String()
 }
 
 func (f *Fragment) print(b *strings.Builder) {

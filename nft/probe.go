@@ -16,6 +16,11 @@ type Features struct {
 	Owner bool
 	// ElementLimit: an element can carry a counter and a limit (5.11).
 	ElementLimit bool
+	// Taps are the modes of [Tap] that the kernel's rules can express, best first; whether a queue has a
+	// reader is another matter. Empty without fib, conntrack marks and the like.
+	Taps []TapMode
+
+	families []family // that a tap can have: IPv6 may be left out of a kernel
 }
 
 // probeTable is the scratch table; it is deleted in the batch that makes it.
@@ -26,10 +31,34 @@ func probe(conn *nftables.Conn) (Features, error) {
 	if err := try(conn, 0, false); err != nil {
 		return Features{}, err
 	}
-	return Features{
+	features := Features{
 		Owner:        try(conn, nftables.TableFlagOwner|nftables.TableFlagPersist, false) == nil,
 		ElementLimit: try(conn, 0, true) == nil,
-	}, nil
+	}
+	for _, f := range families() {
+		if tryTap(conn, f, TapCopy) == nil {
+			features.families = append(features.families, f)
+		}
+	}
+	for _, mode := range []TapMode{TapNFTQueue, TapXTQueue, TapCopy} {
+		if tryTap(conn, v4, mode) == nil {
+			features.Taps = append(features.Taps, mode)
+		}
+	}
+	return features, nil
+}
+
+// tryTap makes a tap's whole table under another name and deletes it in the same batch.
+func tryTap(conn *nftables.Conn, f family, mode TapMode) error {
+	table := conn.AddTable(&nftables.Table{Name: probeTable, Family: tapFamily(f)})
+	plan := Diff(Table{}, Tap{Mode: mode, Mark: 1}.table(f))
+	for _, op := range plan.Commit {
+		if err := op.write(conn, table); err != nil {
+			return errors.Join(err, conn.Flush())
+		}
+	}
+	conn.DelTable(table)
+	return conn.Flush()
 }
 
 func try(conn *nftables.Conn, flags nftables.TableFlags, elementLimit bool) error {
