@@ -12,17 +12,6 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Answer is what a DNS server says about a name. The zero value is an empty answer (NOERROR, no data).
-type Answer struct {
-	Addrs    []netip.Addr
-	CNAME    string        // the addresses are said of this name
-	TTL      uint32        // seconds; 0 is said as 0
-	Rcode    int           // dns.RcodeServerFailure and the like
-	Delay    time.Duration // before the answer
-	Silent   bool          // no answer at all
-	Truncate bool          // over udp: empty, TC set
-}
-
 // Query is a question that a DNS server got.
 type Query struct {
 	Name    string // lower case, without the last dot
@@ -36,31 +25,37 @@ type Query struct {
 type DNS struct {
 	mu      sync.Mutex
 	names   map[string]Answer
+	below   map[string]func(name string) Answer
 	queries []Query
 }
 
 // NewDNS starts a server on port 53 of addresses of the internet (the wire's or far ones), udp and tcp.
-func (l *Lab) NewDNS(addrs ...netip.Addr) (*DNS, error) {
-	d := &DNS{names: map[string]Answer{}}
+func (l *Lab) NewDNS(addrs ...netip.Addr) (*DNS, error) { return l.newDNS(l.Internet, addrs) }
+
+// NewHostDNS starts a server on port 53 of addresses of the host (127.0.0.1, a bridge's gateway), udp and tcp.
+func (l *Lab) NewHostDNS(addrs ...netip.Addr) (*DNS, error) { return l.newDNS(l.Host, addrs) }
+
+func (l *Lab) newDNS(side *Namespace, addrs []netip.Addr) (*DNS, error) {
+	d := &DNS{names: map[string]Answer{}, below: map[string]func(string) Answer{}}
 	for _, addr := range addrs {
-		if err := d.serve(l, netip.AddrPortFrom(addr, 53).String()); err != nil {
+		if err := d.serve(l, side, netip.AddrPortFrom(addr, 53).String()); err != nil {
 			return nil, fmt.Errorf("serve DNS on %s: %w", addr, err)
 		}
 	}
 	return d, nil
 }
 
-func (d *DNS) serve(l *Lab, address string) error {
-	conn, err := l.Internet.ListenPacket("udp", address)
+func (d *DNS) serve(l *Lab, side *Namespace, address string) error {
+	conn, err := side.ListenPacket("udp", address)
 	if err != nil {
 		return err
 	}
 	l.run(conn, &dns.Server{PacketConn: conn, Handler: d})
-	listener, err := l.Internet.Listen(address)
+	listener, err := side.Listen(address)
 	if err != nil {
 		return err
 	}
-	l.run(listener, &dns.Server{Listener: listener, Handler: d})
+	l.run(listener, &dns.Server{Listener: streams{listener}, Handler: d})
 	return nil
 }
 
@@ -78,7 +73,16 @@ func (d *DNS) SetAnswer(name string, a Answer) {
 	d.names[dns.CanonicalName(name)] = a
 }
 
-// Delete makes a name not exist (NXDOMAIN).
+// SetBelow makes every name one or more labels below suffix, other than those with an answer of their own, have the
+// answer that the function gives; of several suffixes the longest counts, "" is the root. The name comes in lower case
+// and without the last dot. The function is called from several goroutines.
+func (d *DNS) SetBelow(suffix string, answer func(name string) Answer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.below[dns.CanonicalName(suffix)] = answer
+}
+
+// Delete takes back what Set or SetAnswer said of a name, which then does not exist (NXDOMAIN), unless SetBelow says so.
 func (d *DNS) Delete(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,7 +116,12 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 		a.fill(reply)
 	}
 	reply.RecursionAvailable = true
-	_ = w.WriteMsg(fit(w, request, reply))
+	message, err := a.message(request, fit(w, request, reply))
+	if err != nil {
+		_ = w.WriteMsg(new(dns.Msg).SetRcode(request, dns.RcodeServerFailure))
+		return
+	}
+	send(w, message, a.Pieces)
 }
 
 // fit cuts a udp answer to what the asker takes.
@@ -129,37 +138,34 @@ func fit(w dns.ResponseWriter, request, reply *dns.Msg) *dns.Msg {
 	return reply
 }
 
+// ask notes the question. What SetBelow was given runs unlocked, so that it may set other names.
 func (d *DNS) ask(from net.Addr, q dns.Question) (Answer, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	name := dns.CanonicalName(q.Name)
+	bare := name[:len(name)-1]
+	d.mu.Lock()
 	d.queries = append(d.queries, Query{
-		Name: name[:len(name)-1], Type: q.Qtype, Network: from.Network(), From: plain(from.String()).Addr(), At: time.Now(),
+		Name: bare, Type: q.Qtype, Network: from.Network(), From: plain(from.String()).Addr(), At: time.Now(),
 	})
 	a, found := d.names[name]
-	return a, found
+	below := d.nearest(name)
+	d.mu.Unlock()
+	if found || below == nil {
+		return a, found
+	}
+	return below(bare), true
 }
 
-func (a Answer) fill(reply *dns.Msg) {
-	q := reply.Question[0]
-	owner := q.Name
-	if a.CNAME != "" {
-		owner = dns.Fqdn(a.CNAME)
-		reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: a.header(q.Name, dns.TypeCNAME), Target: owner})
+// nearest is what SetBelow was given for the longest suffix above the name, nil if there is none.
+func (d *DNS) nearest(name string) func(name string) Answer {
+	if name == "." {
+		return nil
 	}
-	for _, addr := range a.Addrs {
-		switch {
-		case q.Qtype == dns.TypeA && addr.Is4():
-			reply.Answer = append(reply.Answer, &dns.A{Hdr: a.header(owner, dns.TypeA), A: addr.AsSlice()})
-		case q.Qtype == dns.TypeAAAA && addr.Is6():
-			reply.Answer = append(reply.Answer, &dns.AAAA{Hdr: a.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()})
+	for at, root := dns.NextLabel(name, 0); !root; at, root = dns.NextLabel(name, at) {
+		if answer := d.below[name[at:]]; answer != nil {
+			return answer
 		}
 	}
-	reply.Rcode = a.Rcode
-}
-
-func (a Answer) header(name string, kind uint16) dns.RR_Header {
-	return dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET, Ttl: a.TTL}
+	return d.below["."]
 }
 
 // String says the query as a person would.

@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// The lab's addresses: documentation ranges only (RFC 5737, RFC 3849).
+// The lab's addresses: documentation ranges only (RFC 5737, RFC 3849); FarNetC is the exception.
 const (
 	HostAddr  = "198.51.100.1"      // the host's uplink
 	HostAddr6 = "2001:db8:ffff::1"  //

@@ -67,8 +67,16 @@ func (a act) udp(r *result.Result) error {
 	return nil
 }
 
+// payload is how many bytes a packet carries.
+func (a act) payload() int {
+	if a.size < 0 {
+		return 32
+	}
+	return a.size
+}
+
 func (a act) send(conn *net.UDPConn, to *net.UDPAddr, r *result.Result) (lastErr error) {
-	packet := make([]byte, a.size)
+	packet := make([]byte, a.payload())
 	began := time.Now()
 	for i := range a.count {
 		if a.rate > 0 {

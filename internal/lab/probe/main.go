@@ -8,6 +8,15 @@
 //	probe lookup NAME [-timeout 3s]              resolve, A and AAAA
 //	probe ping ADDR [-count 1] [-timeout 3s]     ICMP or ICMPv6 echo
 //	probe spoof SOURCE ADDR:PORT [-proto udp|tcp] [-sport N] [-flags 2] [-count 1]  forge the source address
+//	probe contacts SUFFIX [-count 1] [-start 0] [-parallel 1] [-port 80] [-family 4|6]
+//	                                             resolve n0.SUFFIX, n1.SUFFIX ... and connect, so many at once
+//	probe ask SERVER[:PORT] NAME [-proto udp|tcp] [-type A] [-size 0] [-timeout 3s]
+//	                                             one DNS question; size is that of EDNS, 0 is none
+//	probe forge SOURCE:PORT ADDR:PORT NAME ANSWER [-id 1] [-qname NAME] [-count 1]
+//	                                             a DNS reply from a forged source
+//	probe resolver ADDR[:PORT] [-upstream ADDR[:PORT]] [-timeout 3s]
+//	                                             a DNS server, for ever: a-203-0-113-7 and aaaa-2001-db8--7 (with
+//	                                             any labels behind) are such addresses, upstream knows the rest
 //	probe listen tcp|udp PORT                    echo, for ever
 //	probe serve [PORT]                           a web server, for ever
 //	probe sleep [DURATION]                       for ever
@@ -46,8 +55,12 @@ type act struct {
 	timeout, span, every time.Duration
 	wait                 time.Duration
 	count, rate, size    int
-	proto                string
+	proto, kind          string
 	sport, flags         int
+	parallel, start      int
+	port, family         int
+	id                   int
+	qname, upstream      string
 }
 
 func run(args []string) (result.Outcome, error) {
@@ -85,10 +98,11 @@ func parse(args []string) (act, error) {
 	set.DurationVar(&a.wait, "wait", 0, "")
 	set.IntVar(&a.count, "count", 1, "")
 	set.IntVar(&a.rate, "rate", 0, "")
-	set.IntVar(&a.size, "size", 32, "")
+	set.IntVar(&a.size, "size", -1, "")
 	set.StringVar(&a.proto, "proto", "udp", "")
 	set.IntVar(&a.sport, "sport", 40000, "")
 	set.IntVar(&a.flags, "flags", 2, "")
+	a.dnsFlags(set)
 	for len(args) > 0 {
 		if err := set.Parse(args); err != nil {
 			return act{}, err
@@ -100,6 +114,17 @@ func parse(args []string) (act, error) {
 	return a, nil
 }
 
+func (a *act) dnsFlags(set *flag.FlagSet) {
+	set.IntVar(&a.parallel, "parallel", 1, "")
+	set.IntVar(&a.start, "start", 0, "")
+	set.IntVar(&a.port, "port", 80, "")
+	set.IntVar(&a.family, "family", 4, "")
+	set.StringVar(&a.kind, "type", "A", "")
+	set.IntVar(&a.id, "id", 1, "")
+	set.StringVar(&a.qname, "qname", "", "")
+	set.StringVar(&a.upstream, "upstream", "", "")
+}
+
 // find is what the words ask for.
 func (a act) find() (func(*result.Result) error, error) {
 	verbs := map[string]struct {
@@ -108,6 +133,7 @@ func (a act) find() (func(*result.Result) error, error) {
 	}{
 		"tcp": {1, a.tcp}, "stream": {1, a.stream}, "udp": {1, a.udp}, "http": {1, a.http}, "lookup": {1, a.lookup},
 		"ping": {1, a.ping}, "spoof": {2, a.spoof}, "listen": {2, a.listen}, "serve": {0, a.serve}, "sleep": {0, a.sleep},
+		"contacts": {1, a.contacts}, "ask": {2, a.ask}, "forge": {4, a.forge}, "resolver": {1, a.resolver},
 	}
 	if len(a.args) == 0 {
 		return nil, errors.New("probe: what?")

@@ -89,13 +89,19 @@ func (a act) spoof(r *result.Result) error {
 	if from.Is4() != to.Addr().Is4() {
 		return fmt.Errorf("spoof %s to %s: two families", from, to)
 	}
-	packet, err := a.forge(from, to)
+	protocol, segment, err := a.segment()
 	if err != nil {
 		return err
 	}
-	family, target := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: as4(to.Addr())})
-	if to.Addr().Is6() {
-		family, target = unix.AF_INET6, &unix.SockaddrInet6{Addr: to.Addr().As16()}
+	source := netip.AddrPortFrom(from, uint16(a.sport))
+	return a.sendRaw(packet(source, to, protocol, segment), to.Addr(), r)
+}
+
+// sendRaw sends a packet with its IP header, count times.
+func (a act) sendRaw(packet []byte, to netip.Addr, r *result.Result) error {
+	family, target := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: as4(to)})
+	if to.Is6() {
+		family, target = unix.AF_INET6, &unix.SockaddrInet6{Addr: to.As16()}
 	}
 	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW) // raw(7): the header is ours
 	if err != nil {
@@ -118,25 +124,34 @@ func as4(addr netip.Addr) (b [4]byte) {
 	return b
 }
 
-func (a act) forge(from netip.Addr, to netip.AddrPort) ([]byte, error) {
-	var protocol byte
-	var segment []byte
+// segment is a udp datagram of zeros or an empty tcp segment, without ports and checksum.
+func (a act) segment() (protocol byte, segment []byte, err error) {
 	switch a.proto {
 	case "udp":
-		protocol, segment = unix.IPPROTO_UDP, make([]byte, 8+a.size)
-		binary.BigEndian.PutUint16(segment[4:], uint16(len(segment)))
+		return unix.IPPROTO_UDP, datagram(make([]byte, a.payload())), nil
 	case "tcp":
-		protocol, segment = unix.IPPROTO_TCP, make([]byte, 20)
+		segment = make([]byte, 20)
 		segment[12], segment[13] = 5<<4, byte(a.flags)
 		binary.BigEndian.PutUint16(segment[14:], 65535)
-	default:
-		return nil, errors.New("spoof: -proto is udp or tcp")
+		return unix.IPPROTO_TCP, segment, nil
 	}
-	binary.BigEndian.PutUint16(segment[0:], uint16(a.sport))
+	return 0, nil, errors.New("spoof: -proto is udp or tcp")
+}
+
+// datagram puts a udp header before the payload, without ports and checksum.
+func datagram(payload []byte) []byte {
+	d := append(make([]byte, 8, 8+len(payload)), payload...)
+	binary.BigEndian.PutUint16(d[4:], uint16(len(d)))
+	return d
+}
+
+// packet puts ports and checksum into a segment and an IP header before it.
+func packet(from, to netip.AddrPort, protocol byte, segment []byte) []byte {
+	binary.BigEndian.PutUint16(segment[0:], from.Port())
 	binary.BigEndian.PutUint16(segment[2:], to.Port())
 	at := map[byte]int{unix.IPPROTO_UDP: 6, unix.IPPROTO_TCP: 16}[protocol]
-	binary.BigEndian.PutUint16(segment[at:], checksum(from, to.Addr(), protocol, segment))
-	return append(header(from, to.Addr(), protocol, len(segment)), segment...), nil
+	binary.BigEndian.PutUint16(segment[at:], checksum(from.Addr(), to.Addr(), protocol, segment))
+	return append(header(from.Addr(), to.Addr(), protocol, len(segment)), segment...)
 }
 
 // header leaves IPv4's checksum and identification to the kernel, which fills them in where they are zero.

@@ -35,9 +35,20 @@ type Result struct {
 	Retransmits  int          `json:"retransmits"` // TCP segments sent again in this namespace meanwhile (RFC 1213 tcpRetransSegs)
 	Sent         int          `json:"sent,omitempty"`
 	Received     int          `json:"received,omitempty"`
-	Status       int          `json:"status,omitempty"` // of HTTP
+	Status       int          `json:"status,omitempty"` // of HTTP; of a DNS reply its response code, 0 is no error
 	Body         string       `json:"body,omitempty"`
 	Addrs        []netip.Addr `json:"addrs,omitempty"`
+	Contacts
+}
+
+// Contacts is what came of many first contacts. Times are milliseconds of those that succeeded.
+type Contacts struct {
+	Late       int     `json:"late,omitempty"`       // connections that took 900 ms or more: the first SYN was lost
+	Unresolved int     `json:"unresolved,omitempty"` // names without an address, for whatever reason
+	DNSP50     float64 `json:"dns_p50,omitempty"`
+	DNSP99     float64 `json:"dns_p99,omitempty"`
+	ConnectP50 float64 `json:"connect_p50,omitempty"`
+	ConnectP99 float64 `json:"connect_p99,omitempty"`
 }
 
 // Of is the outcome that an error stands for.
