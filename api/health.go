@@ -17,10 +17,12 @@ type Health struct {
 	Version string   `json:"version"` // of the program
 	DryRun  bool     `json:"dry_run"`
 	// DockerUp says that the Engine answers. The fence stands without it.
-	DockerUp   bool `json:"docker_up"`
-	Fenced     int  `json:"fenced"`     // containers
-	Unfenced   int  `json:"unfenced"`   // containers that none of our hooks sees
-	Generation int  `json:"generation"` // commits since the daemon started
+	DockerUp bool `json:"docker_up"`
+	// DNSMode says how names are learned: queue or xt (answers wait until they are in the table), copy, or ask.
+	DNSMode    string `json:"dns_mode"`
+	Fenced     int    `json:"fenced"`     // containers
+	Unfenced   int    `json:"unfenced"`   // containers that none of our hooks sees
+	Generation int    `json:"generation"` // commits since the daemon started
 }
 
 // failure is the body of an answer that is an error.

@@ -10,23 +10,20 @@ import (
 	"time"
 
 	"github.com/florianl/go-nflog/v2"
-	"golang.org/x/sys/unix"
 
+	"github.com/dockerwall/dockerwall/nfgroup"
 	"github.com/dockerwall/dockerwall/packet"
 )
 
 // DefaultGroup is the nflog group our rules log to unless the operator sets another.
 const DefaultGroup = 32
 
-const (
-	copyRange  = 128     // bytes of each packet: IP header, a few extension headers, ports
-	readBuffer = 8 << 20 // bytes; the default loses 6 % at 100,000 packets a second
-	attempts   = 5       // to configure the group, see subscribe
-)
+// copyRange is the bytes of each packet: IP header, a few extension headers, ports.
+const copyRange = 128
 
 // ErrGroupTaken says that another program reads our nflog group: the kernel gives a group to one
 // reader in each network namespace.
-var ErrGroupTaken = errors.New("another program reads it; choose a free group with --nflog-group or DOCKERWALL_NFLOG_GROUP")
+var ErrGroupTaken = fmt.Errorf("%w; choose a free group with --nflog-group or DOCKERWALL_NFLOG_GROUP", nfgroup.ErrTaken)
 
 // Options of a [Reader].
 type Options struct {
@@ -70,43 +67,33 @@ func New(opt Options) (*Reader, error) {
 // errors.Is(err, ErrGroupTaken) when somebody else reads it. The rules deny just the same without a
 // reader. Run may be called again after it returned.
 func (r *Reader) Run(ctx context.Context) error {
-	hooks := hooks{packet: r.packet, overrun: r.overrun}
-	con, err := r.subscribe(ctx, &hooks)
+	group, err := nfgroup.Open(ctx, nfgroup.Options{
+		Number: r.opt.Group, NetNS: r.opt.NetNS, CopyRange: copyRange, Prepare: r.prepare, Packet: r.packet, Overrun: r.overrun,
+	})
+	if errors.Is(err, nfgroup.ErrTaken) {
+		err = ErrGroupTaken
+	}
 	if err != nil {
 		return fmt.Errorf("read nflog group %d: %w", r.opt.Group, err)
 	}
-	defer con.close()
+	defer group.Close()
 	r.opt.Logger.Debug("reading denied packets", "group", r.opt.Group)
-	if err := con.wait(ctx); err != nil {
+	if err := group.Wait(ctx); err != nil {
 		return fmt.Errorf("read nflog group %d: %w", r.opt.Group, err)
 	}
 	return nil
 }
 
-// subscribe opens the group. A packet that arrives between the requests that configure it takes the
-// place of an acknowledgement and fails them: under a flood one more attempt is needed.
-func (r *Reader) subscribe(ctx context.Context, h *hooks) (con *subscription, err error) {
-	for range attempts {
-		r.gaps = gaps{}
-		con, err = open(ctx, r.config(), h, func(c *subscription) {
-			r.interfaces = interfaces{lookup: c.interfaceName}
-		})
-		if err == nil || errors.Is(err, ErrGroupTaken) || errors.Is(err, unix.EPERM) {
-			break
+// prepare begins anew for each attempt to subscribe.
+func (r *Reader) prepare(group *nfgroup.Group) {
+	r.gaps = gaps{}
+	r.interfaces = interfaces{lookup: func(index uint32) string {
+		socket := group.Socket()
+		if socket == nil {
+			return ""
 		}
-	}
-	return con, err
-}
-
-func (r *Reader) config() *nflog.Config {
-	return &nflog.Config{
-		NetNS:    r.opt.NetNS,
-		Group:    r.opt.Group,
-		Copymode: nflog.CopyPacket,
-		Bufsize:  copyRange,
-		QThresh:  1, // at once: the kernel's default holds packets for up to a second
-		Flags:    nflog.FlagSeq,
-	}
+		return interfaceName(socket, index)
+	}}
 }
 
 func (r *Reader) packet(a nflog.Attribute) {

@@ -77,6 +77,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	out := emitter{ch}
 	m.health(out, snapshot)
 	m.denials(out, snapshot)
+	m.dns(out, snapshot.DNS)
 	for _, a := range m.ledger.inOrder() {
 		m.container(out, a)
 	}

@@ -32,6 +32,7 @@ type descs struct {
 	enforcing, dryRun, dockerUp                 *prometheus.Desc
 	containers, labelErrors, deniedDestinations *prometheus.Desc
 	resolverQueries                             *prometheus.Desc
+	dns                                         dnsDescs
 }
 
 func newDescs() descs {
@@ -49,6 +50,7 @@ func newDescs() descs {
 		labelErrors:        desc("dockerwall_label_errors", "Findings in the dockerwall labels of a container.", "id", "name"),
 		deniedDestinations: desc("dockerwall_denied_destinations", "Distinct destinations, address, port and protocol, that the kernel counts denied packets for."),
 		resolverQueries:    desc("dockerwall_resolver_queries_total", "Questions to resolvers by result.", "result"),
+		dns:                newDNSDescs(),
 	}
 }
 
@@ -57,10 +59,9 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 func (d descs) all() []*prometheus.Desc {
-	return []*prometheus.Desc{
+	return append(d.dns.all(),
 		d.containerPackets, d.containerBytes, d.droppedPackets, d.overflow, d.deniedPackets, d.enforcing,
-		d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries,
-	}
+		d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries)
 }
 
 // events are the metrics counted as things happen.

@@ -93,7 +93,11 @@ func busy() Snapshot {
 		Containers: []Container{web, quiet},
 		Reasons:    map[string]uint64{"unknown": 3, "invalid": 2},
 		Enforcing:  true, DockerUp: true, Fenced: 2, Unfenced: 1,
-		ResolverQueries: map[string]uint64{"answer": 3, "nxdomain": 1}, LabelErrors: []LabelErrors{{ID: web.ID, Name: "web", Count: 2}},
+		ResolverQueries: map[string]uint64{"answer": 3, "nxdomain": 1},
+		DNS: DNS{
+			Mode: "xt", Replies: map[string]uint64{"learned": 7, "nothing": 2}, Refused: map[string]uint64{"private": 1}, Learned: 5, Cut: 1, Evicted: 2,
+			Late: 1, Errors: map[string]uint64{"verdict": 1}, Waiting: 3, HeldCount: 9, HeldSum: 0.002, Held: map[float64]uint64{0.0001: 4, 0.001: 9},
+		}, LabelErrors: []LabelErrors{{ID: web.ID, Name: "web", Count: 2}},
 	}
 }
 

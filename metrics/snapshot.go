@@ -24,6 +24,7 @@ type Snapshot struct {
 	LabelErrors []LabelErrors
 	// ResolverQueries are questions to resolvers since the start, by result.
 	ResolverQueries map[string]uint64
+	DNS             DNS
 }
 
 // Container is what one fenced container sent. Counters are the kernel's, which may start anew.

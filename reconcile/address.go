@@ -6,16 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/resolver"
 )
 
 // addresses knows what names mean now, and what of it DNS answers may open on this host.
 type addresses struct {
-	guard  resolver.Guard
-	names  map[string][]netip.Addr
-	denied map[string][]netip.Addr
-	below  map[string][]string // names of both beneath each parent, made when a wildcard first asks
+	guard   resolver.Guard
+	names   map[string][]netip.Addr
+	denied  map[string][]netip.Addr
+	below   map[string][]string // names of both beneath each parent, made when a wildcard first asks
+	state   *State
+	learned map[string][]nft.NamedAddr // beneath allowed wildcards, guarded, made when one first asks
 }
 
 // The guard's words that have a remedy of their own.
@@ -25,16 +28,56 @@ const (
 )
 
 func newAddresses(s State) addresses {
-	out := addresses{names: s.Names, denied: s.Denied}
+	return addresses{guard: newGuard(s), names: s.Names, denied: s.Denied, state: &s, learned: map[string][]nft.NamedAddr{}}
+}
+
+// newGuard knows this host.
+func newGuard(s State) resolver.Guard {
+	guard := resolver.Guard{Private: s.Config.PrivateNames}
 	for _, a := range plainAddrs(s.Interfaces.Addrs) {
 		if !a.IsLoopback() && !a.IsLinkLocalUnicast() { // refused anyway; of the latter each veth has one
-			out.guard.Host = append(out.guard.Host, a)
+			guard.Host = append(guard.Host, a)
 		}
 	}
 	for _, n := range s.Docker.Networks {
-		out.guard.Docker = append(out.guard.Docker, plainPrefixes(n.Subnets)...)
+		guard.Docker = append(guard.Docker, plainPrefixes(n.Subnets)...)
+	}
+	return guard
+}
+
+// beneath are the addresses learned beneath a wildcard, of names that nobody spells out. What the guard refuses is
+// not among those allowed; the resolver has told of it.
+func (a *addresses) beneath(p policy.Pattern, deny bool) []nft.NamedAddr {
+	if deny {
+		return plainNamed(a.state.DeniedBelow[p.Name()])
+	}
+	if known, ok := a.learned[p.Name()]; ok {
+		return known
+	}
+	out := slices.DeleteFunc(plainNamed(a.state.Below[p.Name()]), func(n nft.NamedAddr) bool {
+		return a.guard.Refuse(n.Addr, n.Name, true) != ""
+	})
+	a.learned[p.Name()] = out
+	return out
+}
+
+func plainNamed(named []resolver.Named) []nft.NamedAddr {
+	out := make([]nft.NamedAddr, 0, len(named))
+	for _, n := range named {
+		if addr, ok := plain(n.Addr); ok {
+			out = append(out, nft.NamedAddr{Addr: addr, Name: n.Name})
+		}
 	}
 	return out
+}
+
+// known says whether all that a denied pattern has to deny is known.
+func (a *addresses) known(p policy.Pattern) bool {
+	if !p.Wild() {
+		return a.denied[p.Name()] != nil
+	}
+	addrs, ok := a.state.DeniedBelow[p.Name()]
+	return !ok || addrs != nil
 }
 
 // matched are the names that p means.

@@ -16,7 +16,7 @@ import (
 func crowd(n int) State {
 	config := Config{LogGroup: 32}
 	config.Default, _ = policy.Parse("*.example.org, ntp.example.net:123/udp, !203.0.113.66")
-	s := State{Config: config, ImageLabels: map[string]map[string]string{"app": {"maintainer": "x"}}, Names: map[string][]netip.Addr{}, Resolvers: addrs("198.51.100.53")}
+	s := State{Config: config, ImageLabels: map[string]map[string]string{"app": {"maintainer": "x"}}, Names: map[string][]netip.Addr{}, Resolvers: asking("198.51.100.53")}
 	s.Interfaces.Addrs = addrs("127.0.0.1", "198.51.100.1", "::1")
 	var network docker.Network
 	for i := range n {

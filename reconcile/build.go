@@ -26,7 +26,7 @@ const (
 // is not in ImageLabels nobody can tell which those are. Then what only narrows counts, that is denials and
 // dockerwall.deny, and allows and dockerwall.mode do not; that is an Error which says how to get them back.
 func Build(s State) (nft.Ruleset, []Problem) {
-	b := builder{state: s, rules: s.skeleton(), preset: compile(s.Config.Default), resolvers: plainAddrs(s.Resolvers), addresses: newAddresses(s)}
+	b := builder{state: s, rules: s.skeleton(), preset: compile(s.Config.Default), resolvers: plainAddrs(s.Resolvers.Containers), addresses: newAddresses(s)}
 	b.networks()
 	b.sources()
 	b.containers()

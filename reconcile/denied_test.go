@@ -11,6 +11,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
 func TestDeniedNames(t *testing.T) {
@@ -157,11 +158,11 @@ func TestWhatIsNotKnownOfDeniedNamesNeverWidens(t *testing.T) {
 // learning is a resolver that is told what it knows.
 type learning struct {
 	knowing
-	denied      map[string][]netip.Addr
-	allow, deny []string // wanted
+	denied map[string][]netip.Addr
+	wanted resolver.Wanted
 }
 
-func (l *learning) Want(allow, deny []string)       { l.allow, l.deny = allow, deny }
+func (l *learning) Want(w resolver.Wanted)          { l.wanted = w }
 func (l *learning) Denied() map[string][]netip.Addr { return l.denied }
 
 func TestGatherAsksForDeniedNamesAndFencesUntilTheyAreKnown(t *testing.T) {
@@ -186,7 +187,7 @@ func TestGatherAsksForDeniedNamesAndFencesUntilTheyAreKnown(t *testing.T) {
 			t.Errorf("%s: pass %v\n%s", step.what, pass, problemText(problems))
 		}
 	}
-	if diff := cmp.Diff([][]string{{"www.example.com"}, {"evil.example"}}, [][]string{r.allow, r.deny}); diff != "" {
+	if diff := cmp.Diff([][]string{{"www.example.com"}, {"evil.example"}}, [][]string{r.wanted.Allow, r.wanted.Deny}); diff != "" {
 		t.Errorf("wanted (-want +got):\n%s", diff)
 	}
 }

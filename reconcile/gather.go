@@ -7,6 +7,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
 // Engine tells what containers and networks there are. List may answer from what it knows when no event
@@ -17,13 +18,14 @@ type Engine interface {
 	Invalidate()
 }
 
-// Resolver keeps names resolved.
+// Resolver keeps names resolved, and knows what was learned beneath wildcards. Its maps are as in State.
 type Resolver interface {
-	Want(allow, deny []string)
+	Want(resolver.Wanted)
 	Names() map[string][]netip.Addr
-	Denied() map[string][]netip.Addr // as in State
-	// Resolvers are those that containers may ask unless they bring their own.
-	Resolvers() []netip.Addr
+	Denied() map[string][]netip.Addr
+	Below() map[string][]resolver.Named
+	DeniedBelow() map[string][]resolver.Named
+	Servers() resolver.Servers
 }
 
 // Gather is where a State comes from.
@@ -41,6 +43,15 @@ type Gather struct {
 // that a bridge Docker has just made is not taken for a stranger's. Of any error nothing comes but the
 // error: half a state would fence wrongly. One goroutine at a time may call it.
 func (g *Gather) State(ctx context.Context) (State, error) {
+	state, err := g.look(ctx)
+	if err == nil {
+		g.recall(&state)
+	}
+	return state, err
+}
+
+// look takes all but what names mean.
+func (g *Gather) look(ctx context.Context) (State, error) {
 	interfaces, err := g.Interfaces()
 	if err != nil {
 		return State{}, fmt.Errorf("read interfaces: %w", err)
@@ -49,7 +60,7 @@ func (g *Gather) State(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("list containers and networks: %w", err)
 	}
-	state := State{Config: g.Config, Docker: host, Interfaces: interfaces, Resolvers: g.Resolver.Resolvers()}
+	state := State{Config: g.Config, Docker: host, Interfaces: interfaces, Resolvers: g.Resolver.Servers()}
 	if !g.TrustImage {
 		if state.ImageLabels, err = g.Engine.ImageLabels(ctx); err != nil {
 			return State{}, fmt.Errorf("list images: %w", err)
@@ -60,9 +71,13 @@ func (g *Gather) State(ctx context.Context) (State, error) {
 	}
 	g.read = state.readAll(g.read)
 	state.read = g.read
-	// Asked for before looked up: a name that is new to the resolver may have an address already, from
-	// the table that an earlier daemon left.
-	g.Resolver.Want(Names(state))
-	state.Names, state.Denied = g.Resolver.Names(), g.Resolver.Denied()
 	return state, nil
+}
+
+// recall adds what names mean now. They are asked for before they are looked up: a name that is new to the
+// resolver may have an address already, from the table that an earlier daemon left.
+func (g *Gather) recall(s *State) {
+	g.Resolver.Want(Names(*s))
+	s.Names, s.Denied = g.Resolver.Names(), g.Resolver.Denied()
+	s.Below, s.DeniedBelow = g.Resolver.Below(), g.Resolver.DeniedBelow()
 }

@@ -12,15 +12,23 @@ import (
 	"github.com/dockerwall/dockerwall/docker/dockertest"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
 // knowing is a resolver that knows names.
 type knowing map[string][]netip.Addr
 
-func (knowing) Want(_, _ []string)                {}
-func (k knowing) Names() map[string][]netip.Addr  { return k }
-func (k knowing) Denied() map[string][]netip.Addr { return k }
-func (knowing) Resolvers() []netip.Addr           { return addrs("198.51.100.53") }
+func (knowing) Want(resolver.Wanted)                     {}
+func (k knowing) Names() map[string][]netip.Addr         { return k }
+func (k knowing) Denied() map[string][]netip.Addr        { return k }
+func (knowing) Below() map[string][]resolver.Named       { return nil }
+func (knowing) DeniedBelow() map[string][]resolver.Named { return nil }
+func (knowing) Servers() resolver.Servers                { return asking("198.51.100.53") }
+
+// asking is a host whose containers are given these resolvers.
+func asking(containers ...string) resolver.Servers {
+	return resolver.Servers{Containers: addrs(containers...)}
+}
 
 // gathering is a Gather of a fake Engine with one container, "web", whose label it was given.
 func gathering(t *testing.T, label string) (*Gather, *dockertest.Engine) {

@@ -20,6 +20,10 @@ type Kernel interface {
 	Apply(nft.Ruleset) (nft.Report, error)
 	// Fences says whether a table stands and does something, whoever made it.
 	Fences() (bool, error)
+	// Learn adds addresses to the sets of the ruleset applied last.
+	Learn([]nft.Learned) error
+	// ApplyTap has DNS answers stopped, or no longer.
+	ApplyTap(nft.Tap) error
 }
 
 // Options are what a Loop works with. All of Gather and Kernel are required.
@@ -43,7 +47,8 @@ type Outcome struct {
 	Problems []Problem
 	Report   nft.Report
 	Err      error
-	Refused  bool // Err is the kernel's
+	Refused  bool  // Err is the kernel's
+	TapErr   error // of a tap that could not be applied; the fence stands without
 	At       time.Time
 }
 
@@ -53,6 +58,13 @@ type Loop struct {
 	kick    chan struct{}
 
 	damaged atomic.Bool
+	tap     atomic.Pointer[TapSetting]
+
+	// learning is held from the look at what names mean to the end of the commit that is built from it: what
+	// is learned meanwhile waits, or that commit would take it away again.
+	learning sync.Mutex
+	index    index
+	waiting  []chan struct{} // answers that need a whole commit
 
 	mu   sync.Mutex
 	last Outcome
@@ -76,7 +88,7 @@ func New(o Options) (*Loop, error) {
 	if o.Leaving == nil {
 		o.Leaving = func([]nft.Container) {}
 	}
-	return &Loop{options: o, kick: make(chan struct{}, 1)}, nil
+	return &Loop{options: o, kick: make(chan struct{}, 1), index: newIndex()}, nil
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -185,21 +197,35 @@ func (l *Loop) run(ctx context.Context) Outcome {
 	if l.damaged.Swap(false) {
 		repair, _ = l.hold() // an error comes again below
 	}
-	state, err := l.state(ctx)
+	state, err := l.look(ctx)
 	if err != nil {
 		report, held := l.hold()
 		outcome := l.failed(errors.Join(err, held))
 		outcome.Report = repair.Plus(report)
 		return outcome
 	}
+	outcome := l.commit(state)
+	outcome.Report = repair.Plus(outcome.Report)
+	return outcome
+}
+
+// commit builds a state with what names mean now, and makes the kernel equal to it.
+func (l *Loop) commit(state State) Outcome {
+	l.learning.Lock()
+	defer l.learning.Unlock()
+	defer l.release()
+	l.options.Gather.recall(&state)
 	outcome := Outcome{State: state, At: time.Now()}
 	outcome.Ruleset, outcome.Problems = Build(state)
 	l.announce(outcome.Ruleset)
+	var err error
 	if outcome.Report, err = l.options.Kernel.Apply(outcome.Ruleset); err != nil {
 		outcome = l.failed(err)
 		outcome.Refused = true
+		return outcome
 	}
-	outcome.Report = repair.Plus(outcome.Report)
+	l.index.update(state)
+	outcome.TapErr = l.options.Kernel.ApplyTap(BuildTap(state, outcome.Ruleset, l.tapSetting()))
 	return outcome
 }
 
@@ -207,13 +233,13 @@ func (l *Loop) run(ctx context.Context) Outcome {
 // systemd it may itself be waiting for us.
 const firstAnswer = 3 * time.Second
 
-func (l *Loop) state(ctx context.Context) (State, error) {
+func (l *Loop) look(ctx context.Context) (State, error) {
 	if _, good := l.Last(); !good {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, firstAnswer)
 		defer cancel()
 	}
-	return l.options.Gather.State(ctx)
+	return l.options.Gather.look(ctx)
 }
 
 // announce tells of containers that the next ruleset no longer has.
@@ -236,14 +262,15 @@ func (l *Loop) failed(err error) Outcome {
 	return outcome
 }
 
-// hold keeps the fence up while there is no state to build from: the last ruleset is committed again,
-// which costs nothing unless a stranger changed the table. Before there was one, a table that stands is
+// hold keeps the fence up while there is no state to build from: the last one is built and committed again,
+// which costs little unless a stranger changed the table. Before there was one, a table that stands is
 // better informed than we are and stays; on a host without one, nobody is to reach anything before we
 // know who may.
 func (l *Loop) hold() (nft.Report, error) {
 	last, good := l.Last()
 	if good {
-		return l.options.Kernel.Apply(last.Ruleset)
+		outcome := l.commit(last.State)
+		return outcome.Report, outcome.Err
 	}
 	fences, err := l.options.Kernel.Fences()
 	if err != nil || fences {
@@ -270,15 +297,22 @@ func (l *Loop) note(o Outcome) {
 	l.mu.Unlock()
 	l.options.Done(o)
 	switch {
-	case o.Err != nil && (last.Err == nil || last.Err.Error() != o.Err.Error()):
+	case o.Err != nil && !sameError(last.Err, o.Err):
 		l.options.Logger.Error("reconcile failed; the table stays as it is", "err", o.Err)
 	case o.Err == nil && o.Report.Changed:
 		l.options.Logger.Info("table committed", "containers", len(o.Ruleset.Containers), "ops", o.Report.Ops,
 			"took", o.Report.Took, "adopted", o.Report.Adopted)
 	}
+	if o.TapErr != nil && !sameError(last.TapErr, o.TapErr) {
+		l.options.Logger.Error("DNS answers are not stopped: first packets to new addresses of names may be denied", "err", o.TapErr)
+	}
 	if o.Err == nil {
 		l.reportNew(last.Problems, o.Problems)
 	}
+}
+
+func sameError(a, b error) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Error() == b.Error()
 }
 
 // reportNew logs each problem once, when it appears.

@@ -13,12 +13,15 @@ import (
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
 // fakeKernel refuses what the kernel would.
 type fakeKernel struct {
 	mu      sync.Mutex
 	applied []nft.Ruleset
+	learned []nft.Learned
+	tap     nft.Tap
 	exists  bool
 	err     error
 	took    time.Duration
@@ -39,6 +42,22 @@ func (k *fakeKernel) Apply(r nft.Ruleset) (nft.Report, error) {
 	k.applied = append(k.applied, r)
 	k.exists = true
 	return nft.Report{Changed: true, Took: k.took}, nil
+}
+
+func (k *fakeKernel) Learn(l []nft.Learned) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.err == nil {
+		k.learned = append(k.learned, l...)
+	}
+	return k.err
+}
+
+func (k *fakeKernel) ApplyTap(t nft.Tap) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tap = t
+	return nil
 }
 
 func (k *fakeKernel) Fences() (bool, error) {
@@ -108,14 +127,16 @@ type fakeResolver struct {
 	wants []string
 }
 
-func (r *fakeResolver) Want(allow, _ []string) {
+func (r *fakeResolver) Want(w resolver.Wanted) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wants = allow
+	r.wants = w.Allow
 }
-func (r *fakeResolver) Names() map[string][]netip.Addr  { return nil }
-func (r *fakeResolver) Denied() map[string][]netip.Addr { return nil }
-func (r *fakeResolver) Resolvers() []netip.Addr         { return nil }
+func (r *fakeResolver) Names() map[string][]netip.Addr           { return nil }
+func (r *fakeResolver) Denied() map[string][]netip.Addr          { return nil }
+func (r *fakeResolver) Below() map[string][]resolver.Named       { return nil }
+func (r *fakeResolver) DeniedBelow() map[string][]resolver.Named { return nil }
+func (r *fakeResolver) Servers() resolver.Servers                { return resolver.Servers{} }
 
 type rig struct {
 	loop   *Loop

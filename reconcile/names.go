@@ -3,39 +3,46 @@ package reconcile
 import (
 	"maps"
 	"slices"
+
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
-// Names are the exact names that the policies of s allow and those they deny, sorted: those to be asked
-// for. An allowed name that somebody denies by a wildcard is among both. Containers that have ended do not
-// count, those about to start do.
-func Names(s State) (allow, deny []string) {
+// Names are the names that the policies of s allow and those they deny, sorted: those to be asked for, and wildcards
+// to be learned for. An allowed name that somebody denies by a wildcard is among both. Containers that have
+// ended do not count, those about to start do.
+func Names(s State) resolver.Wanted {
 	allowed, denied := make(map[string]bool, len(s.Names)), map[string]bool{}
-	wild := map[string]bool{} // denied
-	add := func(c compiled) {
-		for _, n := range c.allowNames {
-			if !n.pattern.Wild() {
-				allowed[n.pattern.Name()] = true
-			}
-		}
-		for _, n := range c.denyNames {
-			if n.pattern.Wild() {
-				wild[n.pattern.Name()] = true
-			} else {
-				denied[n.pattern.Name()] = true
-			}
-		}
+	allowedBelow, deniedBelow := map[string]bool{}, map[string]bool{}
+	add := func(c *compiled) {
+		collect(c.allowNames, allowed, allowedBelow)
+		collect(c.denyNames, denied, deniedBelow)
 	}
-	add(compile(s.Config.Default))
+	preset := compile(s.Config.Default)
+	add(&preset)
 	for _, c := range s.Docker.Containers {
 		if !ended(c) {
-			add(s.labels(c).outbound)
+			add(&s.labels(c).outbound)
 		}
 	}
-	if len(wild) > 0 {
-		addBeneath(denied, allowed, wild)
+	if len(deniedBelow) > 0 {
+		addBeneath(denied, allowed, deniedBelow)
 	}
-	return slices.Sorted(maps.Keys(allowed)), slices.Sorted(maps.Keys(denied))
+	return resolver.Wanted{
+		Allow: sorted(allowed), Deny: sorted(denied), AllowBelow: sorted(allowedBelow), DenyBelow: sorted(deniedBelow), Guard: newGuard(s),
+	}
 }
+
+func collect(names []named, exact, below map[string]bool) {
+	for _, n := range names {
+		if n.pattern.Wild() {
+			below[n.pattern.Name()] = true
+		} else {
+			exact[n.pattern.Name()] = true
+		}
+	}
+}
+
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
 // addBeneath adds the names that stand beneath any of parents.
 func addBeneath(to, names, wild map[string]bool) {

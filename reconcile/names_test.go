@@ -54,7 +54,8 @@ func TestNamesToAskFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			state, _ := test.scenario.state()
-			allow, deny := Names(state)
+			wanted := Names(state)
+			allow, deny := wanted.Allow, wanted.Deny
 			if diff := cmp.Diff([][]string{test.allow, test.deny}, [][]string{allow, deny}); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
 // scenario is a host as one would tell of it: settings as the operator writes them, networks and
@@ -49,7 +50,7 @@ type scenarioContainer struct {
 func (s scenario) state() (State, []Problem) {
 	out := State{
 		Interfaces: hostnet.Interfaces{Addrs: s.Host, Bridges: s.Bridges},
-		Names:      s.Names, Resolvers: s.Resolvers,
+		Names:      s.Names, Resolvers: resolver.Servers{Containers: s.Resolvers},
 		Config: Config{DryRun: s.DryRun, LogGroup: 32},
 	}
 	var problems []Problem
@@ -85,7 +86,7 @@ func (s scenario) state() (State, []Problem) {
 
 // denied is what is known of denied names: all but Unknown.
 func (s scenario) denied(of State) map[string][]netip.Addr {
-	_, deny := Names(of)
+	deny := Names(of).Deny
 	out := make(map[string][]netip.Addr, len(deny))
 	for _, name := range deny {
 		if !slices.Contains(s.Unknown, name) {
@@ -183,7 +184,7 @@ func turn(s *State) {
 	}
 	slices.Reverse(s.Interfaces.Addrs)
 	slices.Reverse(s.Interfaces.Bridges)
-	slices.Reverse(s.Resolvers)
+	slices.Reverse(s.Resolvers.Containers)
 	for _, a := range s.Names {
 		slices.Reverse(a)
 	}

@@ -91,7 +91,7 @@ func (b *builder) source(name string, c compiled, resolvers []netip.Addr, about 
 // could let through what is denied.
 func (b *builder) unknown(denied []named, about Problem) (found bool) {
 	for _, n := range denied {
-		if n.pattern.Wild() || b.addresses.denied[n.pattern.Name()] != nil {
+		if b.addresses.known(n.pattern) {
 			continue
 		}
 		found = true
@@ -100,7 +100,7 @@ func (b *builder) unknown(denied []named, about Problem) (found bool) {
 			source, label = "this label", policy.LabelOutbound
 		}
 		about.Problem = policy.Problem{
-			Severity: policy.Error, Label: label, Token: "!" + n.pattern.Name(),
+			Severity: policy.Error, Label: label, Token: "!" + n.pattern.String(),
 			Message: "the denied name's addresses are not known yet, or are too many to remember; no allow of " + source + " counts until a resolver answers",
 			Remedy:  "check the name and the resolvers, or deny the address itself",
 		}
@@ -118,6 +118,9 @@ func (b *builder) resolve(names []named, deny bool, about Problem) []nft.NameSet
 			out = append(out, nft.NameSet{Clause: n.clause, Addrs: make([]nft.NamedAddr, 0, 2*(len(names)-i))})
 		}
 		set := &out[len(out)-1]
+		if n.pattern.Wild() {
+			set.Addrs = append(set.Addrs, b.addresses.beneath(n.pattern, deny)...)
+		}
 		for _, name := range b.addresses.matched(n.pattern) {
 			for _, a := range b.addresses.of(name, deny) {
 				a, ok := plain(a)
@@ -137,7 +140,7 @@ func (b *builder) resolve(names []named, deny bool, about Problem) []nft.NameSet
 
 // refuses says whether no answer may open addr to p, and reports it.
 func (b *builder) refuses(p policy.Pattern, name string, addr netip.Addr, about Problem) bool {
-	reason := b.addresses.guard.Refuse(addr, p.Wild())
+	reason := b.addresses.guard.Refuse(addr, name, p.Wild())
 	if reason == "" {
 		return false
 	}

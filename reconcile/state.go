@@ -6,6 +6,7 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
 // State is all that a ruleset depends on: plain values, taken at one instant.
@@ -21,8 +22,11 @@ type State struct {
 	// Denied are the addresses that denied names have ever had while denied, which count besides Names; nil
 	// of a name whose addresses are not known. While they are not, no allow of the source that denies it counts.
 	Denied map[string][]netip.Addr
-	// Resolvers are those that Docker gives containers which bring none of their own.
-	Resolvers []netip.Addr
+	// Below are the addresses learned beneath wildcards, by what stands behind the "*."; DeniedBelow those that count
+	// against denied ones, nil where there are more than can be remembered: then no allow of the source counts.
+	Below, DeniedBelow map[string][]resolver.Named
+	// Resolvers are those that Docker gives containers which bring none of their own, and who else is asked.
+	Resolvers resolver.Servers
 
 	read map[string]*labels // by container ID; what is missing is read from Docker.Containers
 }
@@ -33,6 +37,8 @@ type Config struct {
 	Default  policy.Policy   // DEFAULT_OUTBOUND
 	DryRun   bool            // DRY_RUN
 	LogGroup uint16          // nflog group of denied packets
+	// PrivateNames are zones in which wildcards may open private ranges.
+	PrivateNames []string
 	// NoElementLimit is set for kernels that take one expression an element.
 	NoElementLimit bool
 }

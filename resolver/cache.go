@@ -49,6 +49,8 @@ type Answer struct {
 	Name     string
 	Families Family
 	Addrs    []Record
+	// Hint means that the name may have more addresses than these: what it had before stays current.
+	Hint bool
 }
 
 // Failure is a question without a usable answer. A name that does not exist (NXDOMAIN) or has no
@@ -92,6 +94,7 @@ type entry struct {
 	due      time.Time // when to ask (again)
 	asking   bool      // handed out by Due, no result yet
 	failures [2]int    // consecutive, by family
+	cold     bool      // it is not asked for (again), so lifetimes alone decide
 	err      error     // the last failure's, nil after success of both families
 	answered time.Time // the last answer
 }
@@ -151,20 +154,11 @@ func (c *Cache) Refresh(now time.Time) {
 // Next is when Due or Expire will have something to do, without further answers; zero means never.
 func (c *Cache) Next() time.Time {
 	var next time.Time
-	sooner := func(t time.Time) {
-		if next.IsZero() || t.Before(next) {
-			next = t
-		}
-	}
 	for _, e := range c.names {
 		if !e.asking {
-			sooner(e.due)
+			next = sooner(next, e.due)
 		}
-		for addr, l := range e.leases {
-			if !e.held(addr, l) {
-				sooner(l.expires)
-			}
-		}
+		next = sooner(next, e.next())
 	}
 	return next
 }
@@ -177,22 +171,26 @@ func (c *Cache) Observe(a Answer, now time.Time) (changed bool) {
 		return false
 	}
 	d := c.denied[a.Name]
-	before, was := e.live(now), d.at()
-	d.settle(a.Families.bits())
-	e.answer(a.Families, now)
+	before, was := e.live(), d.at()
+	if !a.Hint {
+		d.settle(a.Families.bits())
+		e.answer(a.Families, now)
+	}
 	ttl := maxLife
-	for _, r := range c.take(a, d) {
+	d.rememberAll(a)
+	records, cut := a.capped(c.limits)
+	for _, r := range records {
 		ttl = min(ttl, r.TTL)
 		e.extend(r, now)
 	}
-	c.shrink(e)
-	next := now.Add(c.sooner(clamp(ttl/2, minAsk, maxAsk)))
+	c.cut += cut
+	c.evicted += e.shrink(cmp.Or(c.limits.NameAddrs, defaultNameAddrs))
+	next := now.Add(c.limits.early(clamp(ttl/2, minAsk, maxAsk)))
 	if e.asking || a.Families.has(0) && a.Families.has(1) || next.Before(e.due) {
 		e.due = next
 	}
 	e.asking = false
-	e.prune(now)
-	return !slices.Equal(before, e.live(now)) || d.at() != was
+	return !slices.Equal(before, e.live()) || d.at() != was
 }
 
 // Keep gives a wanted name addresses from before the program's start, for the shortest lifetime, as if
@@ -202,7 +200,7 @@ func (c *Cache) Observe(a Answer, now time.Time) (changed bool) {
 func (c *Cache) Keep(name string, addrs []netip.Addr, now time.Time) {
 	if d := c.denied[name]; d != nil {
 		for _, a := range addrs {
-			d.remember(a.Unmap())
+			d.remember(a.Unmap(), name)
 		}
 		d.settle(both)
 	}
@@ -213,11 +211,11 @@ func (c *Cache) Keep(name string, addrs []netip.Addr, now time.Time) {
 	for _, a := range addrs {
 		e.extend(Record{Addr: a}, now)
 	}
-	c.shrink(e)
+	c.evicted += e.shrink(cmp.Or(c.limits.NameAddrs, defaultNameAddrs))
 }
 
-// Failed takes a failure in and reports whether the live or denied addresses changed: old addresses stay until
-// they are expired and five questions in a row have failed.
+// Failed takes a failure in and reports whether the denied addresses changed: old addresses stay until they are
+// expired and five questions in a row have failed, and then until Expire.
 func (c *Cache) Failed(f Failure, now time.Time) (changed bool) {
 	e, ok := c.names[f.Name]
 	if !ok {
@@ -232,28 +230,39 @@ func (c *Cache) Failed(f Failure, now time.Time) (changed bool) {
 	d := c.denied[f.Name]
 	was := d.at()
 	d.settle(f.Empty)
-	next := now.Add(c.sooner(backoff(e.failed())))
+	next := now.Add(c.limits.early(backoff(e.failed())))
 	if e.asking || next.Before(e.due) {
 		e.due = next
 	}
 	e.asking = false
-	return e.prune(now) || d.at() != was
+	return d.at() != was
 }
 
-// Expire forgets the addresses whose time is over and reports whether there were any.
-func (c *Cache) Expire(now time.Time) (changed bool) {
+// Lapsed is the addresses whose time is over, as Expire would find them.
+func (c *Cache) Lapsed(now time.Time) []netip.Addr {
+	var addrs []netip.Addr
 	for _, e := range c.names {
-		changed = e.prune(now) || changed
+		addrs = append(addrs, e.lapsed(now)...)
+	}
+	return addrs
+}
+
+// Expire forgets the addresses whose time is over and reports whether there were any. Those in use live on for
+// the shortest lifetime.
+func (c *Cache) Expire(now time.Time, used map[netip.Addr]bool) (changed bool) {
+	for _, e := range c.names {
+		changed = e.prune(now, used) || changed
 	}
 	return changed
 }
 
-// Live is every name's addresses now, sorted. A wanted name without addresses has an empty entry.
-func (c *Cache) Live(now time.Time) map[string][]Lease {
+// Live is every name's addresses, sorted; those whose lifetime is over count until Expire. A wanted name without
+// addresses has an empty entry.
+func (c *Cache) Live() map[string][]Lease {
 	live := make(map[string][]Lease, len(c.names))
 	for name, e := range c.names {
 		leases := []Lease{}
-		for _, addr := range e.live(now) {
+		for _, addr := range e.live() {
 			leases = append(leases, Lease{Addr: addr, Expires: e.leases[addr].expires})
 		}
 		live[name] = leases
@@ -261,10 +270,10 @@ func (c *Cache) Live(now time.Time) map[string][]Lease {
 	return live
 }
 
-// sooner takes up to a tenth off d, so that names learned together are not asked together for ever.
-func (c *Cache) sooner(d time.Duration) time.Duration {
-	if c.limits.Jitter == nil {
+// early takes up to a tenth off d, so that names learned together are not asked together for ever.
+func (l Limits) early(d time.Duration) time.Duration {
+	if l.Jitter == nil {
 		return d
 	}
-	return d - time.Duration(float64(d)/10*c.limits.Jitter())
+	return d - time.Duration(float64(d)/10*l.Jitter())
 }

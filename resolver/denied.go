@@ -8,14 +8,19 @@ import (
 	"time"
 )
 
-// maxDenied bounds what is remembered of one denied name. Whoever owns its zone may answer with other
-// addresses each time; a name that goes beyond is no longer known, for what it lacks could not be denied.
-const maxDenied = 16384
+// Bounds of what is remembered of one denied name, and of all names beneath a denied wildcard. Whoever owns the zone
+// may answer with other addresses each time; what goes beyond is no longer known, for what it lacks could not
+// be denied.
+const (
+	maxDenied      = 16384
+	maxDeniedBelow = 65536
+)
 
 // denial is every address that was ever answered for a name while it is denied: neither lifetimes nor
 // [Limits] take one away, so that a zone's owner cannot make an address drop out by answering with others.
 type denial struct {
-	addrs map[netip.Addr]bool
+	most  int
+	addrs map[netip.Addr]string // and the name that first had each
 	stage stage
 }
 
@@ -23,7 +28,7 @@ type denial struct {
 type stage struct {
 	addrs int
 	known Family // bits of the families that a resolver has settled since the name is denied
-	over  bool   // there were more than maxDenied
+	over  bool   // there were more than most
 }
 
 // deny says which names are denied from now on: others' addresses are forgotten. A name new here begins
@@ -34,7 +39,10 @@ func (c *Cache) deny(names []string, now time.Time) {
 	for _, name := range names {
 		d := cmp.Or(denied[name], c.denied[name])
 		if d == nil {
-			d = newDenial(c.names[name])
+			d = newDenial(maxDenied)
+			for addr := range c.names[name].leases {
+				d.remember(addr, name)
+			}
 			c.names[name].due = now
 		}
 		denied[name] = d
@@ -42,13 +50,7 @@ func (c *Cache) deny(names []string, now time.Time) {
 	c.denied = denied
 }
 
-func newDenial(e *entry) *denial {
-	d := &denial{addrs: make(map[netip.Addr]bool, len(e.leases))}
-	for addr := range e.leases {
-		d.remember(addr)
-	}
-	return d
-}
+func newDenial(most int) *denial { return &denial{most: most, addrs: map[netip.Addr]string{}} }
 
 // Denied is every address of each denied name, sorted, also those that no longer live. A name whose addresses
 // are not (all) known has nil: some family has had neither addresses nor a resolver's word that there are
@@ -73,14 +75,23 @@ func (d *denial) list() []netip.Addr {
 
 // remember, settle and at do nothing to a name that is not denied: nil.
 
-func (d *denial) remember(addr netip.Addr) {
+func (d *denial) remember(addr netip.Addr, name string) {
 	switch {
-	case d == nil || d.addrs[addr]:
-	case len(d.addrs) >= maxDenied:
+	case d == nil || !addr.IsValid() || d.addrs[addr] != "":
+	case len(d.addrs) >= d.most:
 		d.stage.over = true
 	default:
-		d.addrs[addr] = true
+		d.addrs[addr] = name
 		d.stage.addrs++
+	}
+}
+
+// rememberAll takes an answer whole, whatever the caps.
+func (d *denial) rememberAll(a Answer) {
+	for _, r := range a.Addrs {
+		if addr := r.Addr.Unmap(); addr.IsValid() && a.Families.has(index(addr)) {
+			d.remember(addr, a.Name)
+		}
 	}
 }
 

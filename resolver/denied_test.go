@@ -62,7 +62,7 @@ func TestADeniedNameIsKnownOnceBothFamiliesAre(t *testing.T) {
 			c.Observe(part(IPv6, 0, "2001:db8::1"), epoch)
 		}, "192.0.2.1 2001:db8::1"},
 		"one family's addresses, the other is empty": {func(c *Cache) { c.Observe(part(both, 0, "192.0.2.1"), epoch) }, "192.0.2.1"},
-		"failures after an answer take nothing":      {func(c *Cache) { c.Observe(ans(0, "192.0.2.1"), epoch); fail(c, 10); c.Expire(at(time.Hour)) }, "192.0.2.1"},
+		"failures after an answer take nothing":      {func(c *Cache) { c.Observe(ans(0, "192.0.2.1"), epoch); fail(c, 10); c.Expire(at(time.Hour), nil) }, "192.0.2.1"},
 		"NXDOMAIN after an answer takes nothing":     {func(c *Cache) { c.Observe(ans(0, "192.0.2.1"), epoch); c.Failed(nothing(both), epoch) }, "192.0.2.1"},
 		"addresses from before the start":            {func(c *Cache) { c.Keep(www, list("192.0.2.1 192.0.2.2"), epoch) }, "192.0.2.1 192.0.2.2"},
 		"another name's answer":                      {func(c *Cache) { c.Observe(Answer{Name: "x.example.org"}, epoch) }, "?"},
@@ -100,15 +100,15 @@ func TestNeitherTimeNorCapsTakeADeniedAddress(t *testing.T) {
 	for i, a := range rotating(10_000) {
 		now := at(time.Duration(i) * time.Hour)
 		c.Observe(a, now)
-		c.Expire(now)
+		c.Expire(now, nil)
 	}
 	now := at(1000 * time.Hour)
-	c.Expire(now)
+	c.Expire(now, nil)
 	got := c.Denied()[www]
 	if len(got) != 10_000 || !slices.IsSortedFunc(got, netip.Addr.Compare) {
 		t.Errorf("%d denied addresses", len(got))
 	}
-	if live := len(c.Live(now)[www]); live != 64 {
+	if live := len(c.Live()[www]); live != 64 {
 		t.Errorf("%d live addresses: the allow goes by its own lifetimes and caps", live)
 	}
 }
@@ -188,7 +188,7 @@ func TestResolverRemembersWhatIsDenied(t *testing.T) {
 		}
 		b.known = map[string][]netip.Addr{"old.example.org": list("192.0.2.9")}
 		b.net.slow(time.Second)
-		b.Want(nil, []string{www, "old.example.org"})
+		b.Want(Wanted{Deny: []string{www, "old.example.org"}})
 		if got := join(b.Denied()["old.example.org"]); got != "192.0.2.9" || show() != "?" {
 			t.Errorf("before any answer: %s known by the table, www %s", got, show())
 		}

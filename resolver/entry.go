@@ -1,6 +1,8 @@
 package resolver
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,10 +20,10 @@ type NameStatus struct {
 }
 
 // Status is the state of every wanted name, sorted by name.
-func (c *Cache) Status(now time.Time) []NameStatus {
+func (c *Cache) Status() []NameStatus {
 	status := make([]NameStatus, 0, len(c.names))
 	for name, e := range c.names {
-		s := NameStatus{Name: name, Addrs: len(e.live(now)), Failures: e.failed(), Answered: e.answered, Due: e.due}
+		s := NameStatus{Name: name, Addrs: len(e.leases), Failures: e.failed(), Answered: e.answered, Due: e.due}
 		if e.err != nil {
 			s.Error = e.err.Error()
 		}
@@ -65,33 +67,89 @@ func (e *entry) extend(r Record, now time.Time) {
 	e.leases[r.Addr] = lease{expires: expires, current: true}
 }
 
-// held reports whether the address outlives its lifetime: no newer answer lacks it, and the failures
-// since are too few. A machine that was asleep therefore asks before it forgets.
+// held reports whether the address outlives its lifetime: the name is asked for, no newer answer lacks it, and
+// the failures since are too few. A machine that was asleep therefore asks before it forgets.
 func (e *entry) held(addr netip.Addr, l lease) bool {
-	return l.current && e.failures[index(addr)] < enough
+	return !e.cold && l.current && e.failures[index(addr)] < enough
 }
 
-// live is the addresses that count at now, sorted.
-func (e *entry) live(now time.Time) []netip.Addr {
+// live is the addresses, sorted. One whose lifetime is over counts until prune takes it away, which is not before it
+// is known whether a flow uses it.
+func (e *entry) live() []netip.Addr {
+	return slices.SortedFunc(maps.Keys(e.leases), netip.Addr.Compare)
+}
+
+// lapsed is the addresses whose lifetime is over.
+func (e *entry) lapsed(now time.Time) []netip.Addr {
 	var addrs []netip.Addr
 	for addr, l := range e.leases {
-		if now.Before(l.expires) || e.held(addr, l) {
+		if !now.Before(l.expires) && !e.held(addr, l) {
 			addrs = append(addrs, addr)
 		}
 	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
 	return addrs
 }
 
-// prune forgets the addresses that no longer count and reports whether there were any.
-func (e *entry) prune(now time.Time) (changed bool) {
-	for addr, l := range e.leases {
-		if !now.Before(l.expires) && !e.held(addr, l) {
-			delete(e.leases, addr)
-			changed = true
+// prune forgets the addresses whose lifetime is over, but for those in use, which live on. It reports whether
+// any went.
+func (e *entry) prune(now time.Time, used map[netip.Addr]bool) (changed bool) {
+	for _, addr := range e.lapsed(now) {
+		l := e.leases[addr]
+		if used[addr] {
+			l.expires = now.Add(minLife)
+			e.leases[addr] = l
+			continue
 		}
+		delete(e.leases, addr)
+		changed = true
 	}
 	return changed
+}
+
+// shrink evicts what there is beyond most: first what the current answers do not have, soonest to expire first. It
+// returns how many went.
+func (e *entry) shrink(most int) (evicted uint64) {
+	over := len(e.leases) - most
+	if over <= 0 {
+		return 0
+	}
+	victims := slices.SortedFunc(maps.Keys(e.leases), func(a, b netip.Addr) int {
+		la, lb := e.leases[a], e.leases[b]
+		if la.current != lb.current {
+			return order(lb.current)
+		}
+		return cmp.Or(la.expires.Compare(lb.expires), a.Compare(b))
+	})
+	for _, addr := range victims[:over] {
+		delete(e.leases, addr)
+	}
+	return uint64(over)
+}
+
+// order is a comparison's result: before is -1, otherwise 1.
+func order(before bool) int {
+	if before {
+		return -1
+	}
+	return 1
+}
+
+// sooner is the earlier of two times, of which zero means never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// next is when prune has something to do; zero means never.
+func (e *entry) next() (next time.Time) {
+	for addr, l := range e.leases {
+		if !e.held(addr, l) {
+			next = sooner(next, l.expires)
+		}
+	}
+	return next
 }
 
 // failed is the worse family's count of consecutive failures.

@@ -3,6 +3,7 @@ package resolver
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Why an address is one that no answer may open; also the values of a metric's label.
@@ -23,13 +24,17 @@ const (
 type Guard struct {
 	Host   []netip.Addr   // every address of this host
 	Docker []netip.Prefix // the subnets of Docker's networks
+	// Private are zones, as names: for them and what is below, wildcards may open private ranges.
+	Private []string
 }
 
-// Refuse says why addr must not be opened by an answer, "" when it may. wild means that only a wildcard
-// asks for it: private ranges (RFC 1918, RFC 6598, RFC 4193) are fine for an exact name only. Addresses that embed an IPv4
-// address are judged by both: IPv4-mapped and -compatible (RFC 4291), SIIT (RFC 7915), NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056).
-func (g Guard) Refuse(addr netip.Addr, wild bool) (reason string) {
+// Refuse says why addr must not be opened by an answer about name, "" when it may. wild means that only a wildcard
+// asks for it: private ranges (RFC 1918, RFC 6598, RFC 4193) are fine for an exact name only, or in zones of Private.
+// Addresses that embed an IPv4 address are judged by both: IPv4-mapped and -compatible (RFC 4291), SIIT (RFC 7915), NAT64
+// (RFC 6052, RFC 8215), 6to4 (RFC 3056).
+func (g Guard) Refuse(addr netip.Addr, name string, wild bool) (reason string) {
 	addr = addr.WithZone("").Unmap()
+	wild = wild && !g.private(name)
 	if !addr.IsValid() {
 		return reasonReserved
 	}
@@ -42,6 +47,13 @@ func (g Guard) Refuse(addr netip.Addr, wild bool) (reason string) {
 		}
 	}
 	return ""
+}
+
+// private says whether name is in a zone of Private.
+func (g Guard) private(name string) bool {
+	return slices.ContainsFunc(g.Private, func(zone string) bool {
+		return name == zone || strings.HasSuffix(name, "."+zone)
+	})
 }
 
 // refuse judges one spelling.

@@ -96,14 +96,14 @@ func TestGuard(t *testing.T) {
 	}
 	for text, want := range tests {
 		addr := netip.MustParseAddr(text)
-		if got := g.Refuse(addr, false); got != want.exact {
+		if got := g.Refuse(addr, "", false); got != want.exact {
 			t.Errorf("%s for an exact name: %q, want %q", text, got, want.exact)
 		}
-		if got := g.Refuse(addr, true); got != want.wild {
+		if got := g.Refuse(addr, "", true); got != want.wild {
 			t.Errorf("%s for a wildcard: %q, want %q", text, got, want.wild)
 		}
 	}
-	if got := g.Refuse(netip.Addr{}, false); got != "reserved" {
+	if got := g.Refuse(netip.Addr{}, "", false); got != "reserved" {
 		t.Errorf("no address: %q", got)
 	}
 }
@@ -115,9 +115,29 @@ func FuzzGuard(f *testing.F) {
 		if !ok {
 			return
 		}
-		exact, wild := Guard{}.Refuse(addr, false), Guard{}.Refuse(addr, true)
+		exact, wild := Guard{}.Refuse(addr, "", false), Guard{}.Refuse(addr, "", true)
 		if exact != "" && wild == "" {
 			t.Errorf("%s: refused for an exact name (%s), not for a wildcard", addr, exact)
 		}
 	})
+}
+
+func TestPrivateZonesOpenPrivateRangesToWildcardsOnly(t *testing.T) {
+	g := Guard{Private: []string{"corp.example"}, Docker: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")}}
+	for name, test := range map[string]struct{ name, addr, want string }{
+		"below the zone":                  {"db.corp.example", "10.0.0.1", ""},
+		"the zone itself":                 {"corp.example", "10.0.0.1", ""},
+		"shared addresses":                {"db.corp.example", "100.64.0.1", ""},
+		"local addresses of IPv6":         {"db.corp.example", "fd12::1", ""},
+		"a name that only ends like it":   {"evilcorp.example", "10.0.0.1", reasonPrivate},
+		"another zone":                    {"www.example.org", "10.0.0.1", reasonPrivate},
+		"what is Docker's stays closed":   {"db.corp.example", "172.17.0.9", reasonDocker},
+		"link-local addresses stay so":    {"db.corp.example", "169.254.1.1", reasonLinkLocal},
+		"the metadata service stays so":   {"db.corp.example", "169.254.169.254", reasonMetadata},
+		"loopback addresses stay so, too": {"db.corp.example", "127.0.0.1", reasonLoopback},
+	} {
+		if got := g.Refuse(netip.MustParseAddr(test.addr), test.name, true); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
 }

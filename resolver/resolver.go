@@ -21,9 +21,13 @@ type Options struct {
 	Mark         uint32              // SO_MARK of the daemon's own queries, 0 = none; without CAP_NET_ADMIN they stay unmarked
 	Timeout      time.Duration       // for one reply over one transport; default 2 s
 	Limits       Limits              // of the cache; Jitter defaults to random
-	// Known are addresses that names had when an earlier daemon ended. A name takes its own over when it is
-	// first wanted, so that a restart takes nothing away before the resolvers answer; a denied name is known by them.
-	Known  map[string][]netip.Addr
+	// Known are addresses that names had when an earlier daemon ended. A name takes its own over when it, or a
+	// wildcard above it, is first wanted, so that a restart takes nothing away before the resolvers answer; a
+	// denied name is known by them.
+	Known map[string][]netip.Addr
+	// InUse says which of addrs a flow is going to now. Those stay, though their lifetime is over. It is called
+	// from Run, not often; nil = none are.
+	InUse  func(addrs []netip.Addr) (map[netip.Addr]bool, error)
 	Logger *slog.Logger // default: discard
 }
 
@@ -44,10 +48,18 @@ type Resolver struct {
 	stamps [3]stamp // of texts; both New's and then Run's alone
 	texts  Sources
 
+	checked time.Time // when InUse was asked; this and the next are Run's alone
+	blind   bool      // it could not say
+
 	mu      sync.Mutex
 	cache   *Cache
+	below   *below
+	guard   Guard
 	servers Servers
 	known   map[string][]netip.Addr // not yet taken over
+	lost    bool                    // something that was learned is gone, or a denial is known: to be committed
+	reverse reverse
+	told    refusals
 }
 
 // New reads the host's lists of resolvers and returns a Resolver that wants no names.
@@ -67,48 +79,105 @@ func New(options Options) (*Resolver, error) {
 	a := newAsker(options.Timeout, options.Mark)
 	r := &Resolver{
 		options: options, log: options.Logger, tally: a.tally, ask: a.lookup,
-		wake: make(chan struct{}, 1), cache: NewCache(options.Limits),
+		wake: make(chan struct{}, 1), cache: NewCache(options.Limits), below: newBelow(options.Limits),
 		known: maps.Clone(options.Known),
 	}
+	r.below.refuse = r.refused
 	r.stamps, r.texts = options.Files.stamps(), options.Files.Read()
 	r.servers = r.discover()
 	return r, nil
 }
 
-// Want says which exact names are wanted from now on, to be allowed or denied or both, replacing what was; each in
-// canonical form. Names() and Denied() have the new ones' addresses once Run has asked for them. It does not block and
-// may be called before and during Run.
-func (r *Resolver) Want(allow, deny []string) {
+// Wanted is what policies ask for: names, and wildcards by what stands behind their "*.", all canonical.
+type Wanted struct {
+	Allow, Deny           []string
+	AllowBelow, DenyBelow []string
+	Guard                 Guard // what no answer may open on this host
+}
+
+// Want says what is wanted from now on, replacing what was. Names() and Denied() have new names' addresses once Run has
+// asked for them; those beneath wildcards come from what Learn is given. It does not block and may be called
+// before and during Run.
+func (r *Resolver) Want(w Wanted) {
 	now := time.Now()
 	r.mu.Lock()
-	r.cache.Want(allow, deny, now)
-	for _, name := range slices.Concat(allow, deny) {
+	r.guard, r.below.guard = w.Guard, w.Guard
+	r.wantBelow(w, now)
+	r.cache.Want(w.Allow, w.Deny, now)
+	for _, name := range slices.Concat(w.Allow, w.Deny) {
 		if addrs, ok := r.known[name]; ok {
 			r.cache.Keep(name, addrs, now)
 			delete(r.known, name)
 		}
 	}
 	r.mu.Unlock()
+	r.rouse()
+}
+
+// rouse makes Run look again.
+func (r *Resolver) rouse() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Names is the live addresses of every wanted name, sorted; none when nothing is known (yet). They
+// wantBelow gives new wildcards what is known already: denied ones all of it, allowed ones what an earlier daemon
+// knew. The latter's names are not known to later ones: by then their addresses may be old.
+func (r *Resolver) wantBelow(w Wanted, now time.Time) {
+	allow, deny := r.below.want(w.AllowBelow, w.DenyBelow)
+	for _, parent := range deny {
+		r.below.seed(parent, r.cache)
+	}
+	if len(allow)+len(deny) == 0 {
+		return
+	}
+	exact := slices.Concat(w.Allow, w.Deny)
+	for name, addrs := range r.known {
+		if !r.below.covers(name) {
+			continue
+		}
+		r.below.keep(name, addrs, now)
+		if !slices.Contains(exact, name) {
+			delete(r.known, name)
+		}
+	}
+}
+
+// Names is the addresses of every wanted name, sorted; none when nothing is known (yet). They
 // are not guarded: see Guard.
 func (r *Resolver) Names() map[string][]netip.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	names := map[string][]netip.Addr{}
-	for name, leases := range r.cache.Live(time.Now()) {
-		addrs := make([]netip.Addr, len(leases))
-		for i, l := range leases {
-			addrs[i] = l.Addr
-		}
-		names[name] = addrs
+	for name, e := range r.cache.names {
+		names[name] = e.live()
 	}
 	return names
+}
+
+// Below is what was learned beneath each wanted wildcard, by what stands behind its "*.": sorted, each address once,
+// with one of its names. The slices are shared and must not be changed.
+func (r *Resolver) Below() map[string][]Named {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string][]Named, len(r.below.allow))
+	for parent, z := range r.below.allow {
+		out[parent] = z.addrs()
+	}
+	return out
+}
+
+// DeniedBelow is every address that a name beneath each denied wildcard was heard to have while it is denied; nil
+// where there were more than can be remembered.
+func (r *Resolver) DeniedBelow() map[string][]Named {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string][]Named, len(r.below.deny))
+	for parent, d := range r.below.deny {
+		out[parent] = d.named()
+	}
+	return out
 }
 
 // Denied is every address that each denied name has had while it is denied, sorted; nil of a name that is
@@ -130,7 +199,7 @@ func (r *Resolver) Servers() Servers {
 func (r *Resolver) Status() []NameStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cache.Status(time.Now())
+	return r.cache.Status()
 }
 
 // Counters is what was counted since New.
@@ -138,7 +207,11 @@ func (r *Resolver) Counters() Counters {
 	c := r.tally.counters()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.Cut, c.Evicted = r.cache.cut, r.cache.evicted
+	c.Cut, c.Evicted = r.cache.cut+r.below.cut, r.cache.evicted+r.below.evicted
+	c.Refused = maps.Clone(r.told.count)
+	for _, z := range r.below.allow {
+		c.Learned += len(z.addrs())
+	}
 	return c
 }
 
@@ -161,7 +234,7 @@ func (r *Resolver) Resolve(ctx context.Context, names []string) (map[string][]ne
 			mu.Lock()
 			defer mu.Unlock()
 			if out.answer != nil {
-				resolved[name] = addresses(*out.answer)
+				resolved[name] = sortedAddrs(*out.answer)
 			}
 			if out.failure != nil {
 				errs = append(errs, out.failure.Err)
@@ -173,8 +246,8 @@ func (r *Resolver) Resolve(ctx context.Context, names []string) (map[string][]ne
 	return resolved, errors.Join(errs...)
 }
 
-// addresses is the answer's addresses, sorted, each once.
-func addresses(a Answer) []netip.Addr {
+// sortedAddrs is the answer's addresses, each once.
+func sortedAddrs(a Answer) []netip.Addr {
 	var addrs []netip.Addr
 	for _, r := range a.Addrs {
 		addrs = append(addrs, r.Addr)

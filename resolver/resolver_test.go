@@ -65,7 +65,7 @@ func TestResolverOverLoopback(t *testing.T) {
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
-	r.Want([]string{www}, nil)
+	r.Want(Wanted{Allow: []string{www}})
 	if err := r.Run(ctx, cancel); err != nil { // the first kick ends it
 		t.Errorf("Run: %v", err)
 	}

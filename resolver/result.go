@@ -80,7 +80,9 @@ type Counters struct {
 	TCP     uint64            // questions repeated over tcp
 	Partial uint64            // names of which one family was answered and the other failed
 	Cut     uint64            // addresses beyond Limits.AnswerAddrs, not used
-	Evicted uint64            // addresses beyond Limits.NameAddrs, dropped before their time
+	Evicted uint64            // addresses beyond Limits.NameAddrs or a wildcard's bounds, dropped before their time
+	Refused map[string]uint64 // addresses in answers that no answer may open, by the Guard's reason
+	Learned int               // addresses beneath allowed wildcards now
 }
 
 // tally is the asker's part of Counters; safe for concurrent use.

@@ -3,6 +3,8 @@ package resolver
 import (
 	"context"
 	"math"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,6 +41,7 @@ func (r *Resolver) Run(ctx context.Context, kick func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
+			changed = r.takeLost()
 		case out := <-results:
 			busy--
 			changed = r.settle(out)
@@ -65,30 +68,84 @@ func (r *Resolver) work(ctx context.Context, name string, results chan<- outcome
 func (r *Resolver) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.cache.Refresh(time.Now())
+	r.refresh(time.Now())
+}
+
+// refresh makes every name due that may be. The caller holds the lock.
+func (r *Resolver) refresh(now time.Time) {
+	r.cache.Refresh(now)
+	r.below.renew(now)
 }
 
 func (r *Resolver) due() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cache.Due(time.Now())
+	now := time.Now()
+	names := append(r.cache.Due(now), r.below.due(now)...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// takeLost says whether what was learned since took something away.
+func (r *Resolver) takeLost() (lost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lost, r.lost = r.lost, false
+	return lost
 }
 
 // idle is how long there is nothing to do.
 func (r *Resolver) idle() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := r.cache.Next()
+	next := sooner(r.cache.Next(), r.below.next())
 	if next.IsZero() {
 		return math.MaxInt64
+	}
+	if now := time.Now(); !next.After(now) && r.options.InUse != nil { // what has lapsed waits for a look at the flows
+		next = sooner(r.checked.Add(useEvery), now.Add(useEvery))
 	}
 	return max(time.Until(next), 0)
 }
 
+// expire takes away what has lapsed and no flow uses.
 func (r *Resolver) expire() (changed bool) {
+	now := time.Now()
+	r.mu.Lock()
+	lapsed := append(r.cache.Lapsed(now), r.below.lapsed(now)...)
+	r.mu.Unlock()
+	if len(lapsed) == 0 {
+		return false
+	}
+	used, known := r.inUse(lapsed, now)
+	if !known {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cache.Expire(time.Now())
+	changed = r.cache.Expire(now, used)
+	return r.below.expire(now, used) || changed
+}
+
+// useEvery is the least time between two looks at all flows, which cost what a busy host has of them.
+const useEvery = 30 * time.Second
+
+// inUse says which addresses flows go to. It is not known when that was looked at a moment ago. Where it cannot be
+// known at all, lifetimes alone decide.
+func (r *Resolver) inUse(addrs []netip.Addr, now time.Time) (used map[netip.Addr]bool, known bool) {
+	switch {
+	case r.options.InUse == nil:
+		return nil, true
+	case now.Sub(r.checked) < useEvery:
+		return nil, false
+	}
+	r.checked = now
+	used, err := r.options.InUse(addrs)
+	if err != nil && !r.blind {
+		r.log.Warn("addresses go when their lifetime is over, also those in use", "err", err)
+	}
+	r.blind = err != nil
+	return used, true
 }
 
 // settle takes a result in.
@@ -99,9 +156,12 @@ func (r *Resolver) settle(out outcome) (changed bool) {
 	before := r.cache.failing(out.name)
 	if out.answer != nil {
 		changed = r.cache.Observe(*out.answer, now)
+		changed = r.below.observe(*out.answer, now) || changed
+		r.reverse.add(Reply{Question: out.name, Answers: []Answer{*out.answer}})
 	}
 	if out.failure != nil {
 		changed = r.cache.Failed(*out.failure, now) || changed
+		r.below.failed(*out.failure, now)
 	}
 	switch failing := r.cache.failing(out.name); {
 	case failing && !before:
@@ -126,7 +186,7 @@ func (r *Resolver) reload() (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.servers = servers
-	r.cache.Refresh(time.Now())
+	r.refresh(time.Now())
 	return true
 }
 

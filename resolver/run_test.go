@@ -138,14 +138,14 @@ func TestRun(t *testing.T) {
 		},
 		"a new name is asked at once": func(t *testing.T, b *bench) {
 			b.net.set(www, time.Hour, "192.0.2.1 2001:db8::1")
-			b.Want([]string{www}, nil)
+			b.Want(Wanted{Allow: []string{www}})
 			if asked, kicks := b.after(time.Millisecond); asked != 1 || kicks != 1 || b.show() != "192.0.2.1 2001:db8::1" {
 				t.Errorf("asked %d, kicked %d, live %q", asked, kicks, b.show())
 			}
 		},
 		"a name is asked as its TTL runs out, and kicks only when something changed": func(t *testing.T, b *bench) {
 			b.net.set(www, time.Minute, "192.0.2.1")
-			b.Want([]string{www}, nil)
+			b.Want(Wanted{Allow: []string{www}})
 			b.after(10 * time.Second)
 			if asked, kicks := b.after(10 * time.Minute); asked != 20 || kicks != 0 {
 				t.Errorf("asked %d, kicked %d", asked, kicks)
@@ -160,7 +160,7 @@ func TestRun(t *testing.T) {
 		},
 		"a name that stops to exist is kept for five failures and its lifetime": func(t *testing.T, b *bench) {
 			b.net.set(www, time.Minute, "192.0.2.1")
-			b.Want([]string{www}, nil)
+			b.Want(Wanted{Allow: []string{www}})
 			b.after(time.Second)
 			b.net.forget(www)
 			if asked, kicks := b.after(4 * time.Minute); asked < enough || kicks != 0 || b.show() != "192.0.2.1" {
@@ -184,9 +184,9 @@ func TestRun(t *testing.T) {
 		},
 		"a name no longer wanted is not asked": func(t *testing.T, b *bench) {
 			b.net.set(www, time.Minute, "192.0.2.1")
-			b.Want([]string{www}, nil)
+			b.Want(Wanted{Allow: []string{www}})
 			b.after(time.Second)
-			b.Want(nil, nil)
+			b.Want(Wanted{})
 			if asked, _ := b.after(time.Hour); asked != 0 || len(b.Names()) != 0 {
 				t.Errorf("asked %d, names %v", asked, b.Names())
 			}
@@ -197,14 +197,14 @@ func TestRun(t *testing.T) {
 				names = append(names, string(rune('a'+i/10))+string(rune('a'+i%10))+".example.org")
 				b.net.set(names[i], time.Hour, "192.0.2.1")
 			}
-			b.Want(names, nil)
+			b.Want(Wanted{Allow: names})
 			if asked, _ := b.after(time.Second); asked != 100 || b.net.most != 16 {
 				t.Errorf("asked %d, %d at once", asked, b.net.most)
 			}
 		},
 		"new servers are picked up, kick, and are asked at once": func(t *testing.T, b *bench) {
 			b.net.set(www, time.Hour, "192.0.2.1")
-			b.Want([]string{www}, nil)
+			b.Want(Wanted{Allow: []string{www}})
 			b.after(time.Second)
 			b.write(t, "# moved\nnameserver 198.51.100.53\n")
 			if asked, kicks := b.after(pollFiles); asked != 1 || kicks != 1 {
@@ -221,11 +221,11 @@ func TestRun(t *testing.T) {
 		"answers that are late do not hold up others": func(t *testing.T, b *bench) {
 			b.net.slow(time.Minute)
 			b.net.set("slow.example.org", time.Hour, "192.0.2.2")
-			b.Want([]string{"slow.example.org"}, nil)
+			b.Want(Wanted{Allow: []string{"slow.example.org"}})
 			b.after(time.Second)
 			b.net.slow(time.Millisecond)
 			b.net.set(www, time.Hour, "192.0.2.1")
-			b.Want([]string{www, "slow.example.org"}, nil)
+			b.Want(Wanted{Allow: []string{www, "slow.example.org"}})
 			if asked, _ := b.after(time.Second); asked != 1 || b.show() != "192.0.2.1" {
 				t.Errorf("asked %d, live %q", asked, b.show())
 			}
@@ -246,7 +246,7 @@ func TestRunEndsInTheMiddleOfAsking(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.ask = n.ask
-		r.Want([]string{www}, nil)
+		r.Want(Wanted{Allow: []string{www}})
 		for run := range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if err := r.Run(ctx, func() {}); err != nil {

@@ -10,8 +10,8 @@ import (
 // EnvResolvers is the setting that names further resolvers: addresses, optionally with a port, separated by commas.
 const EnvResolvers = "DOCKERWALL_RESOLVERS"
 
-// dnsPort is where containers and resolv.conf ask.
-const dnsPort = 53
+// Port is where containers and resolv.conf ask.
+const Port = 53
 
 // Sources is what Discover decides from: the texts of the files, and what the settings and Docker say.
 type Sources struct {
@@ -37,6 +37,11 @@ type Servers struct {
 	// Containers is the addresses Docker gives to containers without a --dns of their own, which may
 	// ask them on port 53; sorted, never loopback. A container's --dns is that container's alone and not here.
 	Containers []netip.Addr
+	// Host is whom the host's own processes ask, dockerd among them: resolv.conf's servers in their order, loopback
+	// addresses too. Docker asks them for containers on networks of their own from 28 on, loopback ones always.
+	Host []netip.Addr
+	// Named is those of DOCKERWALL_RESOLVERS.
+	Named []netip.AddrPort
 	// Degraded says which mount or setting is missing when Containers cannot be known, else "".
 	Degraded string
 	// Problems is the entries that could not be used, in the order of the sources.
@@ -61,6 +66,7 @@ func (p Problem) String() string {
 // Equal reports whether s and other say the same.
 func (s Servers) Equal(other Servers) bool {
 	return slices.Equal(s.Ask, other.Ask) && slices.Equal(s.Containers, other.Containers) &&
+		slices.Equal(s.Host, other.Host) && slices.Equal(s.Named, other.Named) &&
 		s.Degraded == other.Degraded && slices.Equal(s.Problems, other.Problems)
 }
 
@@ -74,9 +80,9 @@ func Discover(src Sources) Servers {
 	extra, extraProblems := parseExtra(src.Extra)
 	given, degraded, listProblems := givenByDocker(src, host, len(daemon) > 0)
 
-	s := Servers{Problems: slices.Concat(extraProblems, daemonProblems, hostProblems, listProblems)}
+	s := Servers{Host: host, Named: extra, Problems: slices.Concat(extraProblems, daemonProblems, hostProblems, listProblems)}
 	for _, server := range extra {
-		if server.Port() == dnsPort {
+		if server.Port() == Port {
 			given = append(given, server.Addr())
 		}
 	}
@@ -127,7 +133,7 @@ func reachable(addrs []netip.Addr) []netip.Addr {
 func askable(extra []netip.AddrPort, lists ...[]netip.Addr) []netip.AddrPort {
 	servers := slices.Clone(extra)
 	for _, addr := range slices.Concat(lists...) {
-		servers = append(servers, netip.AddrPortFrom(addr.Unmap(), dnsPort))
+		servers = append(servers, netip.AddrPortFrom(addr.Unmap(), Port))
 	}
 	var out []netip.AddrPort
 	for _, s := range servers {
@@ -158,7 +164,7 @@ func parseExtra(text string) (servers []netip.AddrPort, problems []Problem) {
 func parseServer(entry string) (netip.AddrPort, error) {
 	bare := strings.TrimSuffix(strings.TrimPrefix(entry, "["), "]")
 	if addr, err := netip.ParseAddr(bare); err == nil {
-		return netip.AddrPortFrom(addr.Unmap(), dnsPort), nil
+		return netip.AddrPortFrom(addr.Unmap(), Port), nil
 	}
 	server, err := netip.ParseAddrPort(entry)
 	if err != nil || server.Port() == 0 {

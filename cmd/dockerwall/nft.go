@@ -133,7 +133,7 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	if err != nil {
 		return nft.Ruleset{}, err
 	}
-	gather := reconcile.Gather{Config: config, Engine: engine, Resolver: resolving{asks}, Interfaces: hostnet.Read, TrustImage: trust}
+	gather := reconcile.Gather{Config: config, Engine: engine, Resolver: asks, Interfaces: hostnet.Read, TrustImage: trust}
 	if _, err := engine.List(ctx); err != nil {
 		return nft.Ruleset{}, fmt.Errorf("list containers and networks: %w", err)
 	}
@@ -155,21 +155,21 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 // namesNow takes the addresses of names from the live table, or asks for them. Either way all denied
 // names are known then; without either none is, and what stands beside them does not count.
 func namesNow(ctx context.Context, s *reconcile.State, asks *resolver.Resolver, resolve bool) error {
-	s.Names, s.Denied = nil, nil
+	s.Names, s.Denied, s.Below, s.DeniedBelow = nil, nil, nil, nil
 	live, err := nft.ReadLive(nft.Options{})
-	allow, deny := reconcile.Names(*s)
+	wanted := reconcile.Names(*s)
 	switch {
 	case err == nil && live.Exists:
 		s.Names = live.Names
 	case !resolve:
 		return nil
 	default:
-		if s.Names, err = asks.Resolve(ctx, slices.Concat(allow, deny)); err != nil {
+		if s.Names, err = asks.Resolve(ctx, slices.Concat(wanted.Allow, wanted.Deny)); err != nil {
 			return err
 		}
 	}
-	s.Denied = make(map[string][]netip.Addr, len(deny))
-	for _, name := range deny {
+	s.Denied = make(map[string][]netip.Addr, len(wanted.Deny))
+	for _, name := range wanted.Deny {
 		s.Denied[name] = append([]netip.Addr{}, s.Names[name]...)
 	}
 	return nil

@@ -170,6 +170,9 @@ func exportedMetrics(t *testing.T) map[string]string {
 		LabelErrors:     []metrics.LabelErrors{{ID: strings.Repeat("a", 64), Name: "web", Count: 1}},
 		Reasons:         map[string]uint64{"unknown": 1},
 		ResolverQueries: map[string]uint64{"answer": 1},
+		DNS: metrics.DNS{
+			Replies: map[string]uint64{"learned": 1}, Refused: map[string]uint64{"host": 1}, Errors: map[string]uint64{"verdict": 1},
+		},
 	}
 	m, err := metrics.New(metrics.Options{Source: func(context.Context) metrics.Snapshot { return snapshot }})
 	if err != nil {

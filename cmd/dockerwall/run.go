@@ -17,6 +17,7 @@ import (
 	"github.com/dockerwall/dockerwall/api"
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/droplog"
+	"github.com/dockerwall/dockerwall/flows"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/metrics"
 	"github.com/dockerwall/dockerwall/nft"
@@ -57,6 +58,7 @@ type fence struct {
 	drops    *droplog.Reader
 	dropLog  *droplog.Log
 	api      *api.Server
+	answers  *answers
 	flushed  chan struct{}
 	commits  atomic.Int64 // that changed something
 	foreign  atomic.Bool  // somebody else changed the table, and it is not repaired yet
@@ -88,17 +90,25 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		logger.Warn("addresses of names in the table that stands are not taken over", "err", err)
 	}
-	f.resolver, err = resolver.New(resolver.Options{Extra: s.resolvers, ContainerDNS: f.containerDNS, Known: left.Names, Logger: logger})
+	f.resolver, err = resolver.New(resolver.Options{
+		Extra: s.resolvers, ContainerDNS: f.containerDNS, Known: left.Names, Mark: dnsMark, Logger: logger,
+		InUse: func(addrs []netip.Addr) (map[netip.Addr]bool, error) { return flows.To(addrs, flows.Options{}) },
+	})
 	if err != nil {
 		return nil, err
 	}
 	f.loop, err = reconcile.New(reconcile.Options{
-		Gather: reconcile.Gather{Config: config, Engine: f.engine, Resolver: resolving{f.resolver}, Interfaces: hostnet.Read, TrustImage: trust},
+		Gather: reconcile.Gather{Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, TrustImage: trust},
 		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done,
 	})
 	if err != nil {
 		return nil, err
 	}
+	modes, number, err := s.dnsHolding(f.kernel.Features().Taps)
+	if err != nil {
+		return nil, err
+	}
+	f.answers = newAnswers(f, modes, s.dnsHold != "off", number)
 	return f, f.outside(s, config)
 }
 
@@ -115,7 +125,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 	if f.scrapes, err = metrics.NewServer(metrics.ServerOptions{Addr: s.metricsAddr, Metrics: f.metrics, Logger: f.logger}); err != nil {
 		return usageError{err}
 	}
-	f.dropLog = droplog.NewLog(droplog.LogOptions{Logger: f.logger, Container: f.containerName, Names: f.namesOf})
+	f.dropLog = droplog.NewLog(droplog.LogOptions{Logger: f.logger, Container: f.containerName, Names: f.resolver.NamesOf})
 	f.drops, err = droplog.New(droplog.Options{Group: config.LogGroup, Handle: f.dropLog.Handle, Lost: f.metrics.NflogLost, Logger: f.logger})
 	if err != nil {
 		return err
@@ -128,6 +138,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 // what starts here.
 func (f *fence) run(ctx context.Context) error {
 	defer func() { _ = f.kernel.Close() }()
+	defer func() { _ = f.kernel.ApplyTap(nft.Tap{}) }() // where the kernel does not end it with us
 	defer func() { _ = f.engine.Close() }()
 	f.reportStart()
 	g, ctx := errgroup.WithContext(ctx)
@@ -135,6 +146,7 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.loop.Run(ctx) })
 	g.Go(func() error { return f.engine.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
+	g.Go(func() error { return f.answers.run(ctx) })
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
 	g.Go(func() error { return f.watchBridges(ctx) })
 	g.Go(func() error { return f.readDrops(ctx) })
@@ -282,8 +294,3 @@ func (f *fence) containerDNS() []netip.Addr {
 	}
 	return out
 }
-
-// resolving is the resolver as the loop wants it.
-type resolving struct{ *resolver.Resolver }
-
-func (r resolving) Resolvers() []netip.Addr { return r.Servers().Containers }

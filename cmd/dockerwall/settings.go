@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,6 +28,9 @@ type settings struct {
 	metricsBy   string
 	nflogGroup  string
 	resolvers   string
+	private     string
+	dnsHold     string
+	dnsQueue    string
 	trustImages string
 }
 
@@ -43,6 +47,7 @@ type setting struct {
 const (
 	defaultSocket     = "/run/dockerwall/dockerwall.sock"
 	defaultNflogGroup = 32
+	defaultDNSQueue   = 5300
 )
 
 func (s *settings) common() []setting {
@@ -64,12 +69,18 @@ func (s *settings) policy() []setting {
 			"obey dockerwall.* labels that come from an image"},
 		{"resolvers", "DOCKERWALL_RESOLVERS", "", &s.resolvers, "",
 			"DNS servers besides those found on the host, address or address:port, by comma"},
+		{"private-names", "DOCKERWALL_PRIVATE_NAMES", "", &s.private, "",
+			"zones, by comma: there a wildcard may open private addresses too"},
 		{"nflog-group", "DOCKERWALL_NFLOG_GROUP", "", &s.nflogGroup, strconv.Itoa(defaultNflogGroup), "nflog group that denied packets are copied to"},
 	}
 }
 
 func (s *settings) daemon() []setting {
 	return []setting{
+		{"dns-hold", "DOCKERWALL_DNS_HOLD", "", &s.dnsHold, "auto",
+			"how DNS answers are learned before containers have them: auto, queue, xt, copy or off"},
+		{"dns-queue", "DOCKERWALL_DNS_QUEUE", "", &s.dnsQueue, strconv.Itoa(defaultDNSQueue),
+			"number of the nfqueue queue that DNS answers wait in, or of the nflog group of copies"},
 		{"metrics-addr", "DOCKERWALL_METRICS_ADDR", "", &s.metricsAddr, ":50000", "where /metrics listens; off for nowhere"},
 		{"metrics-destination", "DOCKERWALL_METRICS_DESTINATION", "", &s.metricsBy, "ip",
 			"how dockerwall_dropped_packets names destinations: ip, domain, prefix or none"},
@@ -134,7 +145,35 @@ func (s *settings) config(logger *slog.Logger) (reconcile.Config, error) {
 		return c, usageError{fmt.Errorf("%s: %q: want a number from 1 to 65535", s.spelled("nflog-group"), s.nflogGroup)}
 	}
 	c.LogGroup = uint16(group)
-	return c, nil
+	c.PrivateNames, err = s.privateNames()
+	return c, err
+}
+
+// privateNames are the zones of --private-names.
+func (s *settings) privateNames() (zones []string, err error) {
+	for zone := range strings.SplitSeq(s.private, ",") {
+		if zone = strings.TrimSpace(zone); zone == "" {
+			continue
+		}
+		p, err := policy.ParsePattern("*." + strings.TrimPrefix(zone, "*."))
+		if err != nil {
+			return nil, usageError{fmt.Errorf("%s: %q: %w", s.spelled("private-names"), zone, err)}
+		}
+		zones = append(zones, p.Name())
+	}
+	return zones, nil
+}
+
+// dnsHolding reads how DNS answers are to be held, given what the kernel's rules can say.
+func (s *settings) dnsHolding(can []nft.TapMode) (modes []nft.TapMode, number uint16, err error) {
+	if !slices.Contains([]string{"auto", "queue", "xt", "copy", "off"}, s.dnsHold) {
+		return nil, 0, usageError{fmt.Errorf("%s: %q: want auto, queue, xt, copy or off", s.spelled("dns-hold"), s.dnsHold)}
+	}
+	n, err := strconv.ParseUint(s.dnsQueue, 10, 16)
+	if err != nil || n == 0 { // 0 is what programs without a choice of their own use
+		return nil, 0, usageError{fmt.Errorf("%s: %q: want a number from 1 to 65535", s.spelled("dns-queue"), s.dnsQueue)}
+	}
+	return tapModes(s.dnsHold, can), uint16(n), nil
 }
 
 func warn(logger *slog.Logger, setting string, problems []policy.Problem) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/dockerwall/dockerwall/api"
@@ -22,7 +20,9 @@ func (f *fence) snapshot(context.Context) metrics.Snapshot {
 		DryRun: outcome.Ruleset.DryRun, DockerUp: f.engine.Connected(), LabelErrors: labelErrors(outcome.Problems),
 		ResolverQueries: map[string]uint64{},
 	}
-	for result, n := range f.resolver.Counters().Queries {
+	asked := f.resolver.Counters()
+	out.DNS = f.answers.snapshot(asked)
+	for result, n := range asked.Queries {
 		out.ResolverQueries[result.String()] = n
 	}
 	counters, err := f.kernel.Counters()
@@ -34,10 +34,9 @@ func (f *fence) snapshot(context.Context) metrics.Snapshot {
 		out.Reasons[string(reason)] = c.Packets
 	}
 	byID := containersByID(outcome.State.Docker)
-	names := namesByAddr(outcome.State.Names)
 	for _, c := range outcome.Ruleset.Containers {
 		countMode(&out, c.Mode)
-		out.Containers = append(out.Containers, f.container(byID[c.ID], counters.Containers[c.ID], names))
+		out.Containers = append(out.Containers, f.container(byID[c.ID], counters.Containers[c.ID]))
 	}
 	out.Unfenced = max(0, len(running(outcome.State.Docker))-len(outcome.Ruleset.Containers))
 	return out
@@ -54,7 +53,7 @@ func countMode(s *metrics.Snapshot, m nft.Mode) {
 	}
 }
 
-func (f *fence) container(c docker.Container, t nft.Traffic, names map[netip.Addr][]string) metrics.Container {
+func (f *fence) container(c docker.Container, t nft.Traffic) metrics.Container {
 	out := metrics.Container{
 		ID: c.ID, Name: c.Name, Image: c.Image,
 		SentPackets: t.Sent.Packets, SentBytes: t.Sent.Bytes, DropPackets: t.Denied.Packets, DropBytes: t.Denied.Bytes,
@@ -68,7 +67,7 @@ func (f *fence) container(c docker.Container, t nft.Traffic, names map[netip.Add
 	}
 	for _, d := range denials {
 		out.Denied = append(out.Denied, metrics.Denied{
-			Dst: d.Dst, Port: d.Port, Proto: d.Proto, Packets: d.Packets, Bytes: d.Bytes, Names: names[d.Dst],
+			Dst: d.Dst, Port: d.Port, Proto: d.Proto, Packets: d.Packets, Bytes: d.Bytes, Names: f.resolver.NamesOf(d.Dst),
 		})
 	}
 	return out
@@ -78,7 +77,7 @@ func (f *fence) container(c docker.Container, t nft.Traffic, names map[netip.Add
 // still has them.
 func (f *fence) leaving(containers []nft.Container) {
 	outcome, _ := f.loop.Last()
-	byID, names := containersByID(outcome.State.Docker), namesByAddr(outcome.State.Names)
+	byID := containersByID(outcome.State.Docker)
 	out := make([]metrics.Container, 0, len(containers))
 	for _, c := range containers {
 		traffic, err := f.kernel.Traffic(c)
@@ -86,7 +85,7 @@ func (f *fence) leaving(containers []nft.Container) {
 			f.logger.Debug("last counts not read", "container", c.Name, "err", err)
 			continue
 		}
-		out = append(out, f.container(byID[c.ID], traffic, names))
+		out = append(out, f.container(byID[c.ID], traffic))
 	}
 	f.metrics.Observe(out)
 }
@@ -108,19 +107,6 @@ func containersByID(h docker.Host) map[string]docker.Container {
 		if len(c.ID) >= 12 {
 			out[c.ID[:12]] = c
 		}
-	}
-	return out
-}
-
-func namesByAddr(names map[string][]netip.Addr) map[netip.Addr][]string {
-	out := map[netip.Addr][]string{}
-	for name, addrs := range names {
-		for _, a := range addrs {
-			out[a] = append(out[a], name)
-		}
-	}
-	for _, n := range out {
-		slices.Sort(n)
 	}
 	return out
 }
@@ -151,18 +137,12 @@ func (f *fence) containerName(chain string) (id, name string) {
 	return "", ""
 }
 
-// namesOf tells the log which names mean an address.
-func (f *fence) namesOf(a netip.Addr) []string {
-	outcome, _ := f.loop.Last()
-	return namesByAddr(outcome.State.Names)[a]
-}
-
 // health says whether the fence stands as it should.
 func (f *fence) health() api.Health {
 	outcome, good := f.loop.Last()
 	h := api.Health{
 		Healthy: good && outcome.Err == nil, Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
-		DockerUp: f.engine.Connected(), Fenced: len(outcome.Ruleset.Containers), Generation: int(f.commits.Load()),
+		DockerUp: f.engine.Connected(), DNSMode: f.answers.modeName(), Fenced: len(outcome.Ruleset.Containers), Generation: int(f.commits.Load()),
 	}
 	h.Unfenced = max(0, len(running(outcome.State.Docker))-h.Fenced)
 	switch {
@@ -171,8 +151,10 @@ func (f *fence) health() api.Health {
 	case !good:
 		h.Reasons = append(h.Reasons, "the Engine has not answered yet")
 	}
-	if degraded := f.resolver.Servers().Degraded; degraded != "" {
-		h.Reasons = append(h.Reasons, degraded)
+	for _, degraded := range []string{f.resolver.Servers().Degraded, f.answers.degraded()} {
+		if degraded != "" {
+			h.Reasons = append(h.Reasons, degraded)
+		}
 	}
 	return h
 }

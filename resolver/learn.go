@@ -1,0 +1,94 @@
+package resolver
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Learn takes in a reply that a trusted resolver sent to somebody who asked it, and returns what of it has to be in
+// the kernel before it goes on. What was known already is part of that, for it may still be on its way there.
+// The next Names, Below, Denied and DeniedBelow have it. It does not block.
+func (r *Resolver) Learn(reply Reply) []Found {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []Found
+	evicted := r.cache.evicted + r.below.evicted
+	for _, a := range reply.Answers {
+		found = append(found, r.below.hear(a, now)...)
+		found = append(found, r.hearExact(a, now)...)
+	}
+	r.reverse.add(reply)
+	if r.cache.evicted+r.below.evicted != evicted {
+		r.lost = true
+	}
+	if r.lost {
+		r.rouse()
+	}
+	return found
+}
+
+// hearExact takes in what a name means that may be wanted in full.
+func (r *Resolver) hearExact(a Answer, now time.Time) []Found {
+	e := r.cache.names[a.Name]
+	if e == nil {
+		return nil
+	}
+	d := r.cache.denied[a.Name]
+	before := d.at()
+	r.cache.Observe(a, now)
+	var found []Found
+	if d != nil {
+		found = append(found, Found{Name: a.Name, Deny: true, Addrs: sortedRecords(a.Addrs)})
+		r.lost = r.lost || d.at().known != before.known || d.at().over != before.over
+	}
+	if records, _ := a.capped(r.options.Limits); e.allowed && len(records) > 0 {
+		found = append(found, Found{Name: a.Name, Addrs: sortedRecords(r.allowed(a.Name, records))})
+	}
+	return found
+}
+
+// allowed leaves out what no answer may open to a name that is wanted in full.
+func (r *Resolver) allowed(name string, records []Record) []Record {
+	var out []Record
+	for _, rec := range records {
+		if reason := r.guard.Refuse(rec.Addr, name, false); reason != "" {
+			r.refused(name, rec.Addr, reason)
+			continue
+		}
+		out = append(out, rec)
+	}
+	return out
+}
+
+// Ask asks for the name of a reply that could not be read to its end, if it is wanted, and returns what [Learn]
+// would of the answer. It blocks for as long as ctx and the resolvers let it.
+func (r *Resolver) Ask(ctx context.Context, name string) []Found {
+	r.mu.Lock()
+	wanted := r.cache.names[name] != nil || r.below.covers(name)
+	servers := r.servers.Ask
+	r.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	out := r.ask(ctx, name, servers)
+	if out.answer == nil {
+		return nil
+	}
+	return r.Learn(Reply{Question: name, Answers: []Answer{*out.answer}})
+}
+
+// NamesOf is what an address was called in answers of late, whether or not that was allowed; sorted, a few at most.
+func (r *Resolver) NamesOf(addr netip.Addr) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reverse.names(addr)
+}
+
+// refused counts and logs what the guard does not let an answer open. The caller holds the lock.
+func (r *Resolver) refused(name string, addr netip.Addr, reason string) {
+	if r.told.note(name, reason, time.Now()) {
+		r.log.Warn("a DNS answer names an address that no answer can open", "name", name, "addr", addr, "reason", reason)
+	}
+}
