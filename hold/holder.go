@@ -23,6 +23,7 @@ const (
 	readBuffer  = 4 << 20
 	// batchMost is how many replies share a commit.
 	batchMost = 128
+	beatEvery = time.Second
 	// farAhead is more packets than can wait in the queue unread.
 	farAhead = 1 << 20
 )
@@ -45,7 +46,9 @@ type Options struct {
 	// on, else one that is closed then. It may take its time, but holds up others. Required.
 	Learn func([]Message) []<-chan struct{}
 	// Bound is told when packets are read, and when they are no longer; nil = nobody is.
-	Bound  func(bool)
+	Bound func(bool)
+	// Beat is called every second while replies are handled: rules may stop sending them without; nil = nobody is.
+	Beat   func()
 	Logger *slog.Logger // nil discards
 }
 
@@ -58,6 +61,9 @@ func (o *Options) check() error {
 	}
 	if o.Bound == nil {
 		o.Bound = func(bool) {}
+	}
+	if o.Beat == nil {
+		o.Beat = func() {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -206,12 +212,16 @@ func (r *running) receiveError(err error) int {
 
 // work commits what messages name, many at a time.
 func (r *running) work(ctx context.Context) error {
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-r.failed:
 			return err
+		case <-beat.C:
+			r.opt.Beat()
 		case it := <-r.items:
 			r.commit(r.gather(it))
 		}

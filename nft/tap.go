@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 )
@@ -29,6 +30,9 @@ func (m TapMode) String() string {
 // are ours too, and hold nothing that could deny a packet. They are not part of table inet dockerwall because nft
 // prints a table with an xt target as somebody else's, and because they end with the daemon where the kernel knows
 // owners. The zero value is no tables.
+//
+// A queue is used only while the daemon says that it lives, see [Kernel.Beat]: what waits for a daemon that hangs
+// would keep its clients from their answers.
 //
 // An answer passes if conntrack knows it as a reply (so somebody asked that server, from that address and port), if
 // it was asked of port 53 of a server named here, and if it came in by an interface that routes to the server
@@ -63,7 +67,11 @@ const (
 	setResolvers  = "resolvers"
 	setHost       = "host"
 	setContainers = "containers"
+	setAlive      = "alive"
 )
+
+// aliveFor is how long a queue is used after a beat.
+const aliveFor = 3 * time.Second
 
 // table compiles the tap for one family.
 func (t Tap) table(f family) Table {
@@ -86,6 +94,10 @@ func (t Tap) table(f family) Table {
 		{Name: setBridges, Types: []keyType{typeIfname}, Elements: ifnames(t.Bridges)}, servers,
 		{Name: setFenced, Types: []keyType{typeIfname}, Elements: ifnames(t.Fenced)},
 		addrs(setHost, t.Host), addrs(setResolvers, t.Resolvers), protoSet(setTransport, TCP, UDP),
+	}
+	if t.holds() {
+		sets = append(sets, Set{Name: setAlive, Types: []keyType{typeProto}, Timeout: aliveFor})
+		slices.SortFunc(sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
 	}
 	return Table{Fragments: []*Fragment{{Sets: sets, Chains: t.chains(f)}}}
 }
@@ -129,13 +141,17 @@ func (t Tap) answer(f family, proto uint8, set string, way ...clause) Rule {
 	return rule(append(clauses, t.stop()...)...)
 }
 
+// holds says whether answers wait for the daemon.
+func (t Tap) holds() bool { return t.Mode == TapNFTQueue || t.Mode == TapXTQueue }
+
 // stop is the statement of the mode. The first one that a packet meets is the only one.
 func (t Tap) stop() []clause {
+	alive := in(setAlive, l4proto())
 	switch t.Mode {
 	case TapNFTQueue:
-		return []clause{queue(t.Queue)}
+		return []clause{alive, queue(t.Queue)}
 	case TapXTQueue:
-		return []clause{xtQueue(t.Queue)}
+		return []clause{alive, xtQueue(t.Queue)}
 	default:
 		return []clause{logWhole(t.Queue), accept()}
 	}
@@ -184,6 +200,7 @@ func (t Tap) validate() error {
 // tapped is a tap as the kernel holds it.
 type tapped struct {
 	known  bool
+	holds  bool
 	tables map[family]Table
 }
 
@@ -204,7 +221,34 @@ func (k *Kernel) ApplyTap(t Tap) error {
 			return explainErrno(fmt.Errorf("commit table %s: %w", tapName(f), err))
 		}
 	}
-	k.tap.known = true
+	k.tap.known, k.tap.holds = true, t.holds()
+	return k.beat()
+}
+
+// Beat says that the daemon lives, for the next three seconds. Without beats answers pass as if nobody read the queue. It
+// does nothing while there is no queue.
+func (k *Kernel) Beat() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.beat()
+}
+
+// beat puts the elements in anew: adding one that is there extends nothing before 6.12, and deleting one that has
+// just expired voids a batch, so it is added before.
+func (k *Kernel) beat() error {
+	if !k.tap.known || !k.tap.holds {
+		return nil
+	}
+	alive := Set{Name: setAlive, Types: []keyType{typeProto}, Timeout: aliveFor}
+	both := protoSet("", TCP, UDP).Elements
+	for _, f := range k.features.families {
+		table := &nftables.Table{Name: tapTable, Family: tapFamily(f)}
+		err := k.send(table, tapName(f), []Op{addElements{alive, both}, delElements{alive, both}, addElements{alive, both}})
+		if err != nil {
+			k.tap.known = false
+			return explainErrno(fmt.Errorf("keep table %s alive: %w", tapName(f), err))
+		}
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -142,4 +143,27 @@ func TestTheProbeKnowsHowToHoldAnswers(t *testing.T) {
 		applyTap(t, k, sampleTap(mode))
 	}
 	t.Logf("this kernel has %v", taps)
+}
+
+func TestAQueueIsUsedOnlyWhileTheDaemonBeats(t *testing.T) {
+	n := namespace(t)
+	k := open(t, n)
+	applyTap(t, k, sampleTap(TapXTQueue))
+	alive := func() bool {
+		text := lab.Nft(t, n, "", "list", "set", "ip6", tapTable, setAlive)
+		return strings.Contains(text, "tcp") && strings.Contains(text, "udp")
+	}
+	if !alive() {
+		t.Error("a tap just applied is not in use")
+	}
+	for deadline := time.Now().Add(2 * aliveFor); alive(); {
+		if time.Now().After(deadline) {
+			t.Fatal("a daemon that says nothing lives for ever")
+		}
+	}
+	for range 2 {
+		if err := k.Beat(); err != nil || !alive() {
+			t.Errorf("after a beat: alive %v, %v", alive(), err)
+		}
+	}
 }

@@ -35,6 +35,8 @@ type answers struct {
 	resolver *resolver.Resolver
 	learn    func([]resolver.Found) <-chan struct{}
 	tap      func(reconcile.TapSetting)
+	alive    func() error // tells the kernel
+	kick     func()
 	modes    []nft.TapMode // to try, in order
 	wanted   bool          // somebody wants any of them: the setting is not off
 	number   uint16        // of the queue or nflog group
@@ -51,7 +53,7 @@ type answers struct {
 
 func newAnswers(f *fence, modes []nft.TapMode, wanted bool, number uint16) *answers {
 	return &answers{
-		logger: f.logger, resolver: f.resolver, learn: f.loop.Learn, tap: f.loop.Tap, modes: modes, wanted: wanted, number: number,
+		logger: f.logger, resolver: f.resolver, learn: f.loop.Learn, tap: f.loop.Tap, alive: f.kernel.Beat, kick: f.loop.Kick, modes: modes, wanted: wanted, number: number,
 		slots: make(chan struct{}, askedAtOnce),
 	}
 }
@@ -103,7 +105,7 @@ type runner interface {
 func (a *answers) by(ctx context.Context, mode nft.TapMode) (by runner, err error) {
 	opt := hold.Options{
 		Number: a.number, Logger: a.logger, Learn: func(m []hold.Message) []<-chan struct{} { return a.read(ctx, m) },
-		Bound: func(bound bool) { a.bound(mode, bound) },
+		Bound: func(bound bool) { a.bound(mode, bound) }, Beat: a.beat,
 	}
 	if by, err = hold.New(opt); mode == nft.TapCopy {
 		by, err = hold.NewCopier(opt)
@@ -132,6 +134,14 @@ func (a *answers) bound(mode nft.TapMode, bound bool) {
 		a.logger.Info("DNS answers are learned from", "mode", a.modeName(), "number", a.number)
 	}
 	a.tap(reconcile.TapSetting{Mode: mode, Queue: a.number, Mark: dnsMark})
+}
+
+// beat keeps the queue in use. When it fails, the next run of the loop makes the tables anew.
+func (a *answers) beat() {
+	if err := a.alive(); err != nil {
+		a.logger.Debug("DNS answers are not held for now", "err", err)
+		a.kick()
+	}
 }
 
 // fail says once why a mode does not work.
