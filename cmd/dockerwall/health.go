@@ -17,7 +17,8 @@ func newHealth(env environment) *cobra.Command {
 	var s settings
 	c := &cobra.Command{
 		Use: "health", Short: "Exit 0 if the daemon fences, else 1", Args: cobra.NoArgs,
-		Long: `Health asks the daemon over its socket and exits 0 or 1, never anything else: it is made for HEALTHCHECK.`,
+		Long: `Health asks the daemon over its socket and exits 0 or 1, never anything else: it is made for HEALTHCHECK.
+What is degraded while the fence stands is said on the error stream.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), healthTimeout)
 			defer cancel()
@@ -28,6 +29,9 @@ func newHealth(env environment) *cobra.Command {
 			case !h.Healthy:
 				fmt.Fprintln(env.err, "unhealthy: "+strings.Join(h.Reasons, "; "))
 			default:
+				for _, reason := range h.Reasons {
+					fmt.Fprintln(env.err, "degraded: "+reason)
+				}
 				_, err = fmt.Fprintln(env.out, "healthy")
 				return err
 			}
