@@ -22,13 +22,15 @@ func fresh(d *lab.DNS, suffix string) {
 
 func freshAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}) }
 
-// contacts has a container connect to n names below suffix that nobody asked for before, 50 at once, and fails if one
-// first packet of them was lost.
+// contacts has a container connect to n names below suffix that nobody asked for before, at addresses that no name had
+// before, 50 at once, and fails if one first packet of them was lost.
 func (b *box) contacts(t *testing.T, suffix string, n int, more ...string) {
 	t.Helper()
 	before := b.w.scrape(t).sum("dockerwall_dns_responses_total", "result=learned")
-	args := append([]string{"contacts", suffix, "-count", strconv.Itoa(n), "-parallel", "50"}, more...)
-	r, err := b.Probe(t.Context(), args...)
+	first := b.w.contacted + 10000
+	b.w.contacted += n
+	args := []string{"contacts", suffix, "-count", strconv.Itoa(n), "-start", strconv.Itoa(first), "-parallel", "50"}
+	r, err := b.Probe(t.Context(), append(args, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +59,10 @@ func TestFirstContactsLoseNoPacket(t *testing.T) {
 		w.run(t, lab.RunSpec{Network: web, Labels: label}).contacts(t, "user.fresh.example", 2000)
 	})
 	t.Run("default bridge", func(t *testing.T) {
-		w.run(t, lab.RunSpec{Labels: label}).contacts(t, "bridge.fresh.example", 300)
+		w.run(t, lab.RunSpec{Labels: label}).contacts(t, "bridge.fresh.example", 2000)
 	})
 	t.Run("--dns", func(t *testing.T) {
-		w.run(t, lab.RunSpec{Network: web, Labels: label, Args: []string{"--dns=" + lab.DNSAddr}}).contacts(t, "own.fresh.example", 300)
+		w.run(t, lab.RunSpec{Network: web, Labels: label, Args: []string{"--dns=" + lab.DNSAddr}}).contacts(t, "own.fresh.example", 2000)
 	})
 	t.Run("IPv6", func(t *testing.T) {
 		w.run(t, lab.RunSpec{Network: web, Labels: label}).contacts(t, "six.fresh.example", 300, "-family", "6")
@@ -146,12 +148,12 @@ func TestFirstContactsThroughAResolverOnTheHost(t *testing.T) {
 	w.start(t)
 	label := map[string]string{"dockerwall.outbound": "*.fresh.example"}
 	t.Run("on loopback", func(t *testing.T) {
-		w.run(t, lab.RunSpec{Network: web, Labels: label}).contacts(t, "lo.fresh.example", 300)
+		w.run(t, lab.RunSpec{Network: web, Labels: label}).contacts(t, "lo.fresh.example", 2000)
 	})
 	t.Run("on the gateway of its network", func(t *testing.T) {
 		b := w.run(t, lab.RunSpec{Network: other, Labels: label, Args: []string{"--dns=" + otherGate}})
 		b.reaches(t, act("udp "+otherGate+":53")) // once it is known that the container asks there
-		b.contacts(t, "gate.fresh.example", 300)
+		b.contacts(t, "gate.fresh.example", 2000)
 	})
 }
 
@@ -198,7 +200,7 @@ func resolverInAContainer(t *testing.T, options lab.DockerOptions) {
 	w.start(t, "GATEWAY_NETWORKS=!"+other, "DOCKERWALL_RESOLVERS="+server)
 	b := w.run(t, spec)
 	b.reaches(t, act("udp "+lab.HostAddr+":53"))
-	r, err := b.Probe(t.Context(), "contacts", "named.fresh.example", "-count", "300", "-parallel", "50")
+	r, err := b.Probe(t.Context(), "contacts", "named.fresh.example", "-count", "2000", "-parallel", "50")
 	if err != nil || r.Outcome != result.OK || r.Retransmits != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -217,15 +219,15 @@ func TestFirstContactsOnTheNewestEngine(t *testing.T) {
 	t.Run("user-defined network, asked from the host's namespace", func(t *testing.T) {
 		b := w.run(t, lab.RunSpec{Network: web, Labels: label})
 		b.isToldOf(t, "host("+lab.DNSAddr+")")
-		b.contacts(t, "user.fresh.example", 1000)
+		b.contacts(t, "user.fresh.example", 2000)
 	})
 	t.Run("--dns, asked from the container's", func(t *testing.T) {
 		b := w.run(t, lab.RunSpec{Network: web, Labels: label, Args: []string{"--dns=" + lab.DNSAddr}})
 		b.isToldOf(t, "["+lab.DNSAddr+"]")
-		b.contacts(t, "own.fresh.example", 300)
+		b.contacts(t, "own.fresh.example", 2000)
 	})
 	t.Run("default bridge", func(t *testing.T) {
-		w.run(t, lab.RunSpec{Labels: label}).contacts(t, "bridge.fresh.example", 300)
+		w.run(t, lab.RunSpec{Labels: label}).contacts(t, "bridge.fresh.example", 2000)
 	})
 	w.drained(t)
 }

@@ -39,6 +39,7 @@ type world struct {
 	*lab.Lab
 	engine        *lab.Docker
 	binary, probe string
+	contacted     int // fresh names, see contacts
 }
 
 // newWorld lets the test run beside others: each has its own host, and most of their time is waiting.

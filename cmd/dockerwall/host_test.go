@@ -86,7 +86,8 @@ func TestTheResolversOfAContainerAreOpenAndNoOthers(t *testing.T) {
 		open.reaches(t, "tcp "+lab.DNSAddr+":53")
 	})
 	t.Run("another server on port 53 does not", func(t *testing.T) {
-		open.isKeptFrom(t, "tcp 203.0.113.53:53", "udp 203.0.113.53:53", "tcp [2001:db8:1::53]:53", "udp [2001:db8:1::53]:53", "tcp "+lab.DNSAddr+":80")
+		open.isKeptFrom(t, "tcp 203.0.113.53:53", "udp 203.0.113.53:53", "tcp [2001:db8:1::53]:53", "udp [2001:db8:1::53]:53", "tcp "+lab.DNSAddr+":80",
+			"tcp 203.0.113.53:853", "udp 203.0.113.53:853")
 	})
 	t.Run("!_dns_ closes it", func(t *testing.T) {
 		shut.isKeptFrom(t, "tcp "+lab.DNSAddr+":53", query)

@@ -34,12 +34,16 @@ func TestTheImageFencesItsNeighbours(t *testing.T) {
 	}
 	t.Logf("the image has %s bytes", w.docker(t, "image", "inspect", "--format={{.Size}}", "dockerwall"))
 	b := w.labelled(t, "www.example.com, 203.0.113.1")
+	fresh(w.DNS, "fresh.example")
+	below := w.labelled(t, "*.fresh.example, !*.bad.fresh.example")
 	t.Run("as docker-compose.yml says", func(t *testing.T) {
 		w.docker(t, composed(t, "dockerwall", nil, "--health-interval=200ms")...)
 		defer w.remove(t)
 		w.becomes(t, "healthy")
 		b.reaches(t, "tcp 203.0.113.10:443", "tcp 203.0.113.1:80")
 		b.isKeptFrom(t, append(everything("203.0.113.2"), act("tcp "+webGate+":50000"), act("tcp "+lab.HostAddr+":50000"))...)
+		below.contacts(t, "image.fresh.example", 50)
+		below.resolves(t, "n1.bad.fresh.example", true)
 		if out := w.docker(t, "exec", "dockerwall", "/dockerwall", "nft", "diff"); out != "" {
 			t.Errorf("nft diff: %s", out)
 		}

@@ -52,7 +52,8 @@ flags, counter values and elements that packets add are left out, so that two du
 
     dockerwall nft dump | nft -c -f -
 
-accepts it, in a namespace where the daemon does not own the table.`
+accepts it, in a namespace where the daemon does not own the table. Tables "ip dockerwall-dns" and
+"ip6 dockerwall-dns", which hold DNS answers back while the daemon lives, are not part of it.`
 
 func newDump(env environment) *cobra.Command {
 	var s settings
