@@ -67,7 +67,17 @@ const (
 	setResolvers  = "resolvers"
 	setHost       = "host"
 	setContainers = "containers"
+	setClients    = "clients"
 	setAlive      = "alive"
+)
+
+// What one client's answers may cost the daemon: more than so many a second pass unread. Clients are containers, and
+// the host for all that Docker asks from there; who they are is forgotten after clientIdle.
+const (
+	clientRate  = 2000 // a second
+	clientBurst = 4000
+	clientIdle  = 10 * time.Second
+	maxClients  = 65535
 )
 
 // aliveFor is how long a queue is used after a beat.
@@ -91,7 +101,8 @@ func (t Tap) table(f family) Table {
 		return s
 	}
 	sets := []Set{
-		{Name: setBridges, Types: []keyType{typeIfname}, Elements: ifnames(t.Bridges)}, servers,
+		{Name: setBridges, Types: []keyType{typeIfname}, Elements: ifnames(t.Bridges)},
+		{Name: setClients, Types: []keyType{addrType(f)}, Dynamic: true, Timeout: clientIdle, Size: maxClients}, servers,
 		{Name: setFenced, Types: []keyType{typeIfname}, Elements: ifnames(t.Fenced)},
 		addrs(setHost, t.Host), addrs(setResolvers, t.Resolvers), protoSet(setTransport, TCP, UDP),
 	}
@@ -112,8 +123,8 @@ func (t Tap) chains(f family) []Chain {
 		output = append(output, t.answer(f, p, setResolvers, fenced))
 	}
 	contained := []clause{in(setTransport, l4proto()), ctReply(), in(setContainers, iifname(), anyFamily(saddr(f)), thSport())}
-	forward = append(forward, rule(append(append([]clause{fenced}, contained...), t.stop()...)...))
-	input = append(input, rule(append(contained, t.stop()...)...))
+	forward = append(forward, rule(append(append([]clause{fenced}, contained...), t.stop(f)...)...))
+	input = append(input, rule(append(contained, t.stop(f)...)...))
 	return []Chain{
 		{Name: chainForward, Hook: Forward, Priority: tapPriority, Rules: forward},
 		{Name: chainInput, Hook: Input, Priority: tapPriority, Rules: input},
@@ -138,22 +149,22 @@ func (t Tap) own(clauses ...clause) []Rule {
 // answer is a rule that stops answers over a protocol which were asked of port 53 of a server in a set.
 func (t Tap) answer(f family, proto uint8, set string, way ...clause) Rule {
 	clauses := append([]clause{originalDport(proto, Ports{53, 53}), ctReply(), in(set, anyFamily(originalDaddr(f)))}, way...)
-	return rule(append(clauses, t.stop()...)...)
+	return rule(append(clauses, t.stop(f)...)...)
 }
 
 // holds says whether answers wait for the daemon.
 func (t Tap) holds() bool { return t.Mode == TapNFTQueue || t.Mode == TapXTQueue }
 
 // stop is the statement of the mode. The first one that a packet meets is the only one.
-func (t Tap) stop() []clause {
-	alive := in(setAlive, l4proto())
+func (t Tap) stop(f family) []clause {
+	alive, limited := in(setAlive, l4proto()), within(setClients, anyFamily(daddr(f)))
 	switch t.Mode {
 	case TapNFTQueue:
-		return []clause{alive, queue(t.Queue)}
+		return []clause{alive, limited, queue(t.Queue)}
 	case TapXTQueue:
-		return []clause{alive, xtQueue(t.Queue)}
+		return []clause{alive, limited, xtQueue(t.Queue)}
 	default:
-		return []clause{logWhole(t.Queue), accept()}
+		return []clause{limited, logWhole(t.Queue), accept()}
 	}
 }
 

@@ -62,6 +62,18 @@ func setCtMark(mark uint32) clause {
 	}}
 }
 
+// within is "update @set { ip daddr limit rate 2000/second burst 4000 packets }": the rule goes on while this key is
+// within its limit.
+func within(set string, key field) clause {
+	text := fmt.Sprintf("update @%s { %s limit rate %d/second burst %d packets }", set, key.text, clientRate, clientBurst)
+	return clause{text, func() []expr.Any {
+		limit := &expr.Limit{Type: expr.LimitTypePkts, Rate: clientRate, Unit: expr.LimitTimeSecond, Burst: clientBurst}
+		return append(loads([]field{key}), &expr.Dynset{
+			SrcRegKey: reg32, SetName: set, Operation: uint32(unix.NFT_DYNSET_OP_UPDATE), Exprs: []expr.Any{limit},
+		})
+	}}
+}
+
 // queue is "queue flags bypass to 5300": without a reader the packet goes on.
 func queue(number uint16) clause {
 	return clause{fmt.Sprintf("queue flags bypass to %d", number), func() []expr.Any {

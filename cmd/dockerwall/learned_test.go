@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
@@ -131,4 +133,30 @@ func TestAFloodOfNamesStaysInItsBounds(t *testing.T) {
 	})
 	quiet.connectsAtOnce(t, freshAddr(60000)) // somebody else's names are not pushed out
 	flood.connectsAtOnce(t, freshAddr(4999))
+}
+
+// TestAFloodOfQuestionsBlindsNobody has a container ask, or what a server answers like a question, as fast as it can.
+func TestAFloodOfQuestionsBlindsNobody(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	fresh(w.DNS, "fresh.example")
+	w.start(t)
+	flood, b := w.run(t, lab.RunSpec{Network: web}), w.labelled(t, "*.fresh.example")
+	b.contacts(t, "before.fresh.example", 50)
+	done := make(chan lab.Result, 1)
+	began := time.Now()
+	go func() {
+		r, err := flood.Probe(context.WithoutCancel(t.Context()), "udp", lab.DNSAddr+":53", "-count", "60000", "-rate", "20000")
+		if err != nil {
+			r.Error = err.Error()
+		}
+		done <- r
+	}()
+	b.contacts(t, "during.fresh.example", 500)
+	r := <-done
+	read, seconds := w.scrape(t).sum("dockerwall_dns_responses_total", "result=other"), time.Since(began).Seconds()
+	t.Logf("%d sent in %.1f s, %.0f answers read: %+v", r.Sent, seconds, read, r)
+	if most := 4000 + 2000*(seconds+1); r.Sent != 60000 || read > most {
+		t.Errorf("%d sent, %.0f answers of one client read, at most %.0f should be", r.Sent, read, most)
+	}
+	w.drained(t)
 }
