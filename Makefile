@@ -8,10 +8,10 @@ BENCH    ?= .
 TIMEOUT  ?= 14m
 GOLANGCI ?= v2.15.0
 
-.PHONY: help build run demo test check setup lint fuzz bench clean
+.PHONY: help build run demo test check setup lint fuzz bench bench-dns clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 build: ## bin/dockerwall, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/dockerwall ./cmd/dockerwall
@@ -53,6 +53,12 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 bench: setup ## the benchmarks (BENCH=pattern)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+
+bench-dns: ## what holding DNS answers costs, and what is lost without, side by side, in some minutes (ARGS=-json FILE)
+	@[ "$$(id -u)" = 0 ] || { echo 'make bench-dns makes network namespaces and needs root: sudo env PATH="$$PATH" make bench-dns' >&2; exit 1; }
+	@./internal/lab/setup.sh
+	@$(GO) build -o .cache/bin/benchdns ./internal/lab/benchdns
+	@./.cache/bin/benchdns $(ARGS)
 
 clean: ## removes what was built and fetched
 	rm -rf bin .cache

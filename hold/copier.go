@@ -51,18 +51,16 @@ func (c *Copier) Run(ctx context.Context) error {
 
 func (c *Copier) packet(a nflog.Attribute) {
 	c.counts.packets.Add(1)
-	if a.Payload == nil {
-		c.counts.empty.Add(1)
-		return
-	}
+	as := &c.counts.empty
+	defer func() { as.Add(1) }()
 	defer survive(c.opt.Logger, &c.counts, "learn from a copied DNS reply")
-	messages := c.reader.messages(*a.Payload, time.Now())
-	if len(messages) == 0 {
-		c.counts.empty.Add(1)
+	if a.Payload == nil {
 		return
 	}
-	c.opt.Learn(messages)
-	c.counts.released.Add(1)
+	if messages := c.reader.messages(*a.Payload, time.Now()); len(messages) > 0 {
+		as = &c.counts.released
+		c.opt.Learn(messages)
+	}
 }
 
 // Counts is what was counted since NewCopier. Nothing is held.

@@ -1,9 +1,7 @@
 package hold
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -16,7 +14,7 @@ func Bounds() []float64 {
 	return []float64{0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1}
 }
 
-// Counts are since New. Each packet is counted once in Empty, Released or Late.
+// Counts are since New. Each packet is counted once in Empty, Released or Late when it goes on.
 type Counts struct {
 	Packets  uint64 // that came from the queue, or as copies
 	Empty    uint64 // those without a DNS message: handshakes, first pieces of tcp
@@ -71,34 +69,39 @@ type Queue struct {
 	UserDropped uint64 // because the reader's socket was full, likewise
 }
 
-// ReadQueue reads the statistics of a queue of the calling process's network namespace. It reports false if nobody
+// ReadQueue reads the statistics of a queue of the calling thread's network namespace. It reports false if nobody
 // reads that queue.
 func ReadQueue(number uint16) (Queue, bool, error) {
-	f, err := os.Open("/proc/net/netfilter/nfnetlink_queue")
+	text, err := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
 	if err != nil {
 		return Queue{}, false, fmt.Errorf("read statistics of queue %d: %w", number, err)
 	}
-	defer func() { _ = f.Close() }()
-	q, found := findQueue(f, number)
+	q, found := findQueue(string(text), number)
 	return q, found, nil
 }
 
 // findQueue reads lines of seq_show in nfnetlink_queue.c: number, reader's netlink port, waiting, copy mode, copy range,
 // dropped, dropped by user, last id, 1.
-func findQueue(r io.Reader, number uint16) (Queue, bool) {
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		var n [7]uint64
-		fields := strings.Fields(lines.Text())
-		if len(fields) < len(n) {
-			continue
-		}
-		for i := range n {
-			n[i], _ = strconv.ParseUint(fields[i], 10, 64)
-		}
-		if n[0] == uint64(number) {
+func findQueue(text string, number uint16) (Queue, bool) {
+	for line := range strings.Lines(text) {
+		n, ok := numbers(strings.Fields(line))
+		if ok && n[0] == uint64(number) {
 			return Queue{Waiting: n[2], Dropped: n[5], UserDropped: n[6]}, true
 		}
 	}
 	return Queue{}, false
+}
+
+// numbers are the first of a line's fields. It reports false if they are fewer, or no numbers.
+func numbers(fields []string) (n [7]uint64, ok bool) {
+	if len(fields) < len(n) {
+		return n, false
+	}
+	for i := range n {
+		var err error
+		if n[i], err = strconv.ParseUint(fields[i], 10, 64); err != nil {
+			return n, false
+		}
+	}
+	return n, true
 }

@@ -18,7 +18,7 @@ func (r *reader) messages(data []byte, now time.Time) []Message {
 	}
 	switch p.Proto {
 	case packet.ProtoUDP:
-		if body, ok := packet.UDP(upper); ok && len(body) > 0 {
+		if body, ok := packet.UDP(upper); ok && len(body) >= shortest {
 			return []Message{{Data: body}}
 		}
 	case packet.ProtoTCP:

@@ -13,10 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	readBuffer = 8 << 20 // bytes; the default loses 6 % at 100,000 packets a second
-	attempts   = 5       // to configure a group, see Open
-)
+// readBuffer is in bytes; the default loses 6 % at 100,000 packets a second.
+const readBuffer = 8 << 20
 
 // ErrTaken says that another program reads the group: the kernel gives a group to one reader in each network
 // namespace.
@@ -27,7 +25,7 @@ type Options struct {
 	Number    uint16
 	NetNS     int    // file descriptor of the network namespace, 0 for the caller's own; it stays open
 	CopyRange uint32 // bytes of each packet
-	// Prepare is called before the first packet, again for each attempt; nil = nothing.
+	// Prepare is called before the first packet; nil = nothing.
 	Prepare func(*Group)
 	Packet  func(nflog.Attribute) // every packet, one at a time, on one goroutine
 	Overrun func()                // the socket's buffer was full; on the same goroutine
@@ -41,20 +39,8 @@ type Group struct {
 	cancel context.CancelFunc
 }
 
-// Open binds a group; it needs CAP_NET_ADMIN, and it is [ErrTaken] when somebody else reads the group. A packet that
-// arrives between the requests that configure it takes the place of an acknowledgement and fails them: under a flood
-// one more attempt is needed.
-func Open(ctx context.Context, opt Options) (g *Group, err error) {
-	for range attempts {
-		g, err = open(ctx, opt)
-		if err == nil || errors.Is(err, ErrTaken) || errors.Is(err, unix.EPERM) {
-			break
-		}
-	}
-	return g, err
-}
-
-func open(ctx context.Context, opt Options) (*Group, error) {
+// Open binds a group; it needs CAP_NET_ADMIN, and it is [ErrTaken] when somebody else reads the group.
+func Open(ctx context.Context, opt Options) (*Group, error) {
 	con, err := nflog.Open(&nflog.Config{
 		NetNS: opt.NetNS, Group: opt.Number, Copymode: nflog.CopyPacket, Bufsize: opt.CopyRange,
 		QThresh: 1, // at once: the kernel's default holds packets for up to a second
@@ -69,9 +55,11 @@ func open(ctx context.Context, opt Options) (*Group, error) {
 	if opt.Prepare != nil {
 		opt.Prepare(g)
 	}
-	err = con.RegisterWithErrorFunc(lasting,
-		func(a nflog.Attribute) int { opt.Packet(a); return 0 },
-		func(err error) int { return g.failed(ctx, err, opt.Overrun) })
+	err = Undisturbed(con.Con, func() error {
+		return con.RegisterWithErrorFunc(lasting,
+			func(a nflog.Attribute) int { opt.Packet(a); return 0 },
+			func(err error) int { return g.failed(ctx, err, opt.Overrun) })
+	})
 	if err != nil {
 		g.Close()
 		return nil, bindError(err)

@@ -74,10 +74,12 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// recall adds what names mean now. They are asked for before they are looked up: a name that is new to the
+// recall adds what names mean now, and returns what it asked for. They are asked for before they are looked up: a name that is new to the
 // resolver may have an address already, from the table that an earlier daemon left.
-func (g *Gather) recall(s *State) {
-	g.Resolver.Want(Names(*s))
+func (g *Gather) recall(s *State) resolver.Wanted {
+	wanted := Names(*s)
+	g.Resolver.Want(wanted)
 	s.Names, s.Denied = g.Resolver.Names(), g.Resolver.Denied()
 	s.Below, s.DeniedBelow = g.Resolver.Below(), g.Resolver.DeniedBelow()
+	return wanted
 }

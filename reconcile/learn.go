@@ -3,6 +3,7 @@ package reconcile
 import (
 	"slices"
 
+	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -27,6 +28,9 @@ func (l *Loop) Learn(found []resolver.Found) <-chan struct{} {
 	}
 	done := make(chan struct{})
 	l.waiting = append(l.waiting, done)
+	if l.ended {
+		l.release()
+	}
 	l.Kick()
 	return done
 }
@@ -39,10 +43,19 @@ func (l *Loop) release() {
 	l.waiting = nil
 }
 
+// end lets go what waits for a run that will not come.
+func (l *Loop) end() {
+	l.learning.Lock()
+	defer l.learning.Unlock()
+	l.ended = true
+	l.release()
+}
+
 // index knows which sets of the committed table hold what patterns mean.
 type index struct {
 	owners map[string]*compiled // what of each owner is in wants
 	wants  map[pattern][]want
+	guard  resolver.Guard // of the host as the table knows it: the resolver's may be an older one
 }
 
 // pattern is a name, or what stands behind the "*." of a wildcard.
@@ -59,23 +72,11 @@ type want struct {
 
 func newIndex() index { return index{owners: map[string]*compiled{}, wants: map[pattern][]want{}} }
 
-// update takes over the policies that a state was committed with; what costs is those that changed. Policies of
-// containers that have no sets are part of it, for the resolver finds what they want, too.
-func (x *index) update(s State) {
-	policies := make(map[string]*compiled, len(s.Docker.Containers)+1)
-	if len(s.Config.Default.Tokens) > 0 {
-		policies[sourceDefault] = x.owners[sourceDefault]
-		if policies[sourceDefault] == nil { // it never changes
-			preset := compile(s.Config.Default)
-			policies[sourceDefault] = &preset
-		}
-	}
-	for _, c := range s.Docker.Containers {
-		id := short(c.ID)
-		if _, taken := policies[id]; !taken && isShortID(id) && !ended(c) { // of two the first is Build's
-			policies[id] = &s.labels(c).outbound
-		}
-	}
+// update takes over the policies that a state was committed with, and the guard of its host; what costs is those that
+// changed. Policies of containers that have no sets are part of it, for the resolver finds what they want, too.
+func (x *index) update(s State, guard resolver.Guard) {
+	x.guard = guard
+	policies := x.policies(s)
 	for owner, old := range x.owners {
 		if policies[owner] != old {
 			x.each(owner, old, x.remove)
@@ -87,6 +88,31 @@ func (x *index) update(s State) {
 		}
 	}
 	x.owners = policies
+}
+
+// policies are what each owner of sets asks for. Of containers whose IDs begin alike only the first can have sets.
+func (x *index) policies(s State) map[string]*compiled {
+	first := make(map[string]*docker.Container, len(s.Docker.Containers))
+	for i := range s.Docker.Containers {
+		c := &s.Docker.Containers[i]
+		if other := first[short(c.ID)]; other == nil || c.ID < other.ID {
+			first[short(c.ID)] = c
+		}
+	}
+	policies := make(map[string]*compiled, len(first)+1)
+	for id, c := range first {
+		if isShortID(id) && !ended(*c) {
+			policies[id] = &s.labels(*c).outbound
+		}
+	}
+	if len(s.Config.Default.Tokens) > 0 {
+		policies[sourceDefault] = x.owners[sourceDefault]
+		if policies[sourceDefault] == nil { // it never changes
+			preset := compile(s.Config.Default)
+			policies[sourceDefault] = &preset
+		}
+	}
+	return policies
 }
 
 func (x *index) each(owner string, c *compiled, do func(pattern, want)) {
@@ -111,20 +137,41 @@ func (x *index) remove(p pattern, w want) {
 // wants what no committed policy does.
 func (x *index) batch(found []resolver.Found) (batch []nft.Learned, whole bool) {
 	for _, f := range found {
-		wants := x.wants[pattern{f.Name, false, f.Deny}]
-		if f.Below != "" {
-			wants = x.wants[pattern{f.Below, true, f.Deny}]
-		}
+		wants := x.wanting(f)
 		if len(wants) == 0 {
 			return nil, false
 		}
-		addrs := make([]nft.NamedAddr, len(f.Addrs))
-		for i, a := range f.Addrs {
-			addrs[i] = nft.NamedAddr{Addr: a, Name: f.Name}
-		}
+		addrs := x.open(f)
 		for _, w := range wants {
 			batch = append(batch, nft.Learned{Owner: w.owner, Deny: f.Deny, Clause: w.clause, Addrs: addrs})
 		}
 	}
 	return batch, true
+}
+
+// wanting is who wants what is found. A denied name may stand in full with somebody who allows it only: then it is
+// the wildcards above it that want it denied, see [Names].
+func (x *index) wanting(f resolver.Found) []want {
+	if f.Below != "" {
+		return x.wants[pattern{f.Below, true, f.Deny}]
+	}
+	wants := x.wants[pattern{f.Name, false, f.Deny}]
+	if f.Deny {
+		wants = slices.Clip(wants)
+		for parent := range parents(f.Name) {
+			wants = append(wants, x.wants[pattern{parent, true, true}]...)
+		}
+	}
+	return wants
+}
+
+// open is the addresses that are found and may be opened on the host as it is now.
+func (x *index) open(f resolver.Found) []nft.NamedAddr {
+	addrs := make([]nft.NamedAddr, 0, len(f.Addrs))
+	for _, a := range f.Addrs {
+		if f.Deny || x.guard.Refuse(a, f.Name, f.Below != "") == "" {
+			addrs = append(addrs, nft.NamedAddr{Addr: a, Name: f.Name})
+		}
+	}
+	return addrs
 }

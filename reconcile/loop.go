@@ -3,10 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +62,7 @@ type Loop struct {
 	learning sync.Mutex
 	index    index
 	waiting  []chan struct{} // answers that need a whole commit
+	ended    bool            // there is no run to wait for
 
 	mu   sync.Mutex
 	last Outcome
@@ -123,6 +121,7 @@ func (l *Loop) Last() (Outcome, bool) {
 // waiting by an Engine that does not answer: then, on a host without a table, the boot ruleset fences
 // what may be Docker's. It is an error if the table was removed, or is another process's.
 func (l *Loop) Run(ctx context.Context) error {
+	defer l.end()
 	resync := time.NewTicker(l.options.Resync)
 	defer resync.Stop()
 	wait := time.Duration(0)
@@ -207,85 +206,6 @@ func (l *Loop) run(ctx context.Context) Outcome {
 	outcome := l.commit(state)
 	outcome.Report = repair.Plus(outcome.Report)
 	return outcome
-}
-
-// commit builds a state with what names mean now, and makes the kernel equal to it.
-func (l *Loop) commit(state State) Outcome {
-	l.learning.Lock()
-	defer l.learning.Unlock()
-	defer l.release()
-	l.options.Gather.recall(&state)
-	outcome := Outcome{State: state, At: time.Now()}
-	outcome.Ruleset, outcome.Problems = Build(state)
-	l.announce(outcome.Ruleset)
-	var err error
-	if outcome.Report, err = l.options.Kernel.Apply(outcome.Ruleset); err != nil {
-		outcome = l.failed(err)
-		outcome.Refused = true
-		return outcome
-	}
-	l.index.update(state)
-	outcome.TapErr = l.options.Kernel.ApplyTap(BuildTap(state, outcome.Ruleset, l.tapSetting()))
-	return outcome
-}
-
-// firstAnswer is how long the first run waits for an Engine that accepts but does not answer: under
-// systemd it may itself be waiting for us.
-const firstAnswer = 3 * time.Second
-
-func (l *Loop) look(ctx context.Context) (State, error) {
-	if _, good := l.Last(); !good {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, firstAnswer)
-		defer cancel()
-	}
-	return l.options.Gather.look(ctx)
-}
-
-// announce tells of containers that the next ruleset no longer has.
-func (l *Loop) announce(next nft.Ruleset) {
-	last, _ := l.Last()
-	var leaving []nft.Container
-	for _, c := range last.Ruleset.Containers {
-		if _, stays := slices.BinarySearchFunc(next.Containers, c.ID, func(c nft.Container, id string) int { return strings.Compare(c.ID, id) }); !stays {
-			leaving = append(leaving, c)
-		}
-	}
-	if len(leaving) > 0 {
-		l.options.Leaving(leaving)
-	}
-}
-
-func (l *Loop) failed(err error) Outcome {
-	outcome, _ := l.Last()
-	outcome.Err, outcome.At, outcome.Report, outcome.Refused = err, time.Now(), nft.Report{}, false
-	return outcome
-}
-
-// hold keeps the fence up while there is no state to build from: the last one is built and committed again,
-// which costs little unless a stranger changed the table. Before there was one, a table that stands is
-// better informed than we are and stays; on a host without one, nobody is to reach anything before we
-// know who may.
-func (l *Loop) hold() (nft.Report, error) {
-	last, good := l.Last()
-	if good {
-		outcome := l.commit(last.State)
-		return outcome.Report, outcome.Err
-	}
-	fences, err := l.options.Kernel.Fences()
-	if err != nil || fences {
-		return nft.Report{}, err
-	}
-	interfaces, err := l.options.Gather.Interfaces()
-	if err != nil {
-		return nft.Report{}, err
-	}
-	report, err := l.options.Kernel.Apply(Boot(l.options.Gather.Config, interfaces))
-	if err != nil {
-		return report, fmt.Errorf("boot ruleset: %w", err)
-	}
-	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
-	return report, nil
 }
 
 // note keeps the outcome and says what changed, once.

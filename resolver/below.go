@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -32,8 +31,11 @@ type below struct {
 	deny    map[string]*denial  // likewise
 	names   map[string]*learned // all that some zone has
 	warm    map[string]*learned // those that are asked again, beside the containers
+	lapse   time.Time           // before it no address lapses; zero means none does
+	turn    uint64              // counts what was learned from; see fit
 	cut     uint64
 	evicted uint64
+	over    uint64                                            // denied wildcards of which more was heard than can be remembered
 	refuse  func(name string, addr netip.Addr, reason string) // is told what the guard refuses
 }
 
@@ -42,31 +44,30 @@ type learned struct {
 	entry
 	name  string
 	seen  time.Time // the last answer to a question that was not the daemon's
+	turn  uint64    // the last in which it was heard
 	zones []*zone
 }
 
 func newBelow(limits Limits) *below {
 	return &below{
-		limits: limits, allow: map[string]*zone{}, deny: map[string]*denial{}, names: map[string]*learned{},
+		limits: limits, turn: 1, allow: map[string]*zone{}, deny: map[string]*denial{}, names: map[string]*learned{},
 		warm: map[string]*learned{}, refuse: func(string, netip.Addr, string) {},
 	}
 }
 
-// want says which wildcards are wanted from now on, to be allowed and denied, by what stands behind "*.". It
-// returns those that are new; the others keep what they have.
-func (b *below) want(allow, deny []string) (newAllow, newDeny []string) {
+// want says which wildcards are wanted from now on, to be allowed and denied, by what stands behind "*.", and reports
+// whether there are new ones. The others keep what they have. New denied ones begin with all that is known, exact names'
+// addresses among it; new allowed ones with nothing.
+func (b *below) want(allow, deny []string, exact *Cache) (fresh bool) {
 	zones, denials := make(map[string]*zone, len(allow)), make(map[string]*denial, len(deny))
 	for _, parent := range allow {
 		if zones[parent] = b.allow[parent]; zones[parent] == nil {
-			zones[parent] = newZone()
-			newAllow = append(newAllow, parent)
+			zones[parent], fresh = newZone(), true
 		}
 	}
 	for _, parent := range deny {
 		if denials[parent] = b.deny[parent]; denials[parent] == nil {
-			denials[parent] = newDenial(maxDeniedBelow)
-			denials[parent].settle(both) // there is nobody to ask
-			newDeny = append(newDeny, parent)
+			denials[parent], fresh = b.newDenial(parent, exact), true
 		}
 	}
 	for parent, z := range b.allow {
@@ -77,10 +78,11 @@ func (b *below) want(allow, deny []string) (newAllow, newDeny []string) {
 		}
 	}
 	b.allow, b.deny = zones, denials
-	return newAllow, newDeny
+	return fresh
 }
 
-// hear takes in what a name means, from an answer to a container's question. Denials remember it whole.
+// hear takes in what a name means, from an answer to a container's question. Denials remember it whole. After all of a
+// reply's fit has to be called.
 func (b *below) hear(a Answer, now time.Time) []Found {
 	found := b.hearDenied(a)
 	if b.zonesOf(a.Name) == nil {
@@ -94,10 +96,10 @@ func (b *below) hear(a Answer, now time.Time) []Found {
 	e.seen = now
 	b.refresh(e, a, records, now)
 	b.keepWarm(e, now)
-	addrs := sortedRecords(records)
+	b.watch(e)
+	addrs := e.having(records)
 	for parent := range parents(a.Name) {
-		if z := b.allow[parent]; z != nil {
-			b.evicted += b.shrink(z, e)
+		if b.allow[parent] != nil {
 			found = append(found, Found{Name: a.Name, Below: parent, Addrs: addrs})
 		}
 	}
@@ -106,26 +108,32 @@ func (b *below) hear(a Answer, now time.Time) []Found {
 
 // hearDenied gives an answer's addresses to every denied wildcard above its name.
 func (b *below) hearDenied(a Answer) (found []Found) {
+	b.remember(a)
+	var addrs []netip.Addr
 	for parent := range parents(a.Name) {
-		if d := b.deny[parent]; d != nil {
-			d.rememberAll(a)
-			found = append(found, Found{Name: a.Name, Below: parent, Deny: true, Addrs: sortedRecords(a.Addrs)})
+		if b.deny[parent] == nil {
+			continue
 		}
+		if addrs == nil {
+			addrs = sortedRecords(a.Addrs)
+		}
+		found = append(found, Found{Name: a.Name, Below: parent, Deny: true, Addrs: addrs})
 	}
 	return found
 }
 
 // observe takes in an answer to a question of the daemon's own, and reports whether addresses changed.
 func (b *below) observe(a Answer, now time.Time) (changed bool) {
-	b.hearDenied(a)
+	changed = b.remember(a)
 	e := b.names[a.Name]
 	if e == nil {
-		return false
+		return changed
 	}
-	before := e.live()
-	b.refresh(e, a, b.guarded(a), now)
-	b.schedule(e, now)
-	return !slices.Equal(before, e.live())
+	changed = b.refresh(e, a, b.guarded(a), now) || changed
+	b.fit(a)
+	e.asking, e.due = false, b.again(e, now)
+	b.watch(e)
+	return changed
 }
 
 // keep gives a name addresses from before the program's start, to the zones and denials that are new: as if heard
@@ -136,23 +144,7 @@ func (b *below) keep(name string, addrs []netip.Addr, now time.Time) {
 		a.Addrs = append(a.Addrs, Record{Addr: addr})
 	}
 	b.hear(a, now)
-}
-
-// seed gives a newly denied wildcard what is known of names beneath it.
-func (b *below) seed(parent string, exact *Cache) {
-	remember := func(name string, e *entry) {
-		if strings.HasSuffix(name, "."+parent) {
-			for addr := range e.leases {
-				b.deny[parent].remember(addr, name)
-			}
-		}
-	}
-	for name, e := range exact.names {
-		remember(name, e)
-	}
-	for name, e := range b.names {
-		remember(name, &e.entry)
-	}
+	b.fit(a)
 }
 
 // covers says whether a wildcard stands above name.
@@ -177,6 +169,9 @@ func (b *below) learn(name string) *learned {
 			z.names[name] = e
 			z.size += len(e.leases)
 			z.list = nil
+			if !e.cold {
+				z.warm++
+			}
 			e.zones = append(e.zones, z)
 		}
 	}
@@ -192,17 +187,20 @@ func (b *below) zonesOf(name string) (zones []*zone) {
 	return zones
 }
 
-// refresh gives a name the addresses of an answer.
-func (b *below) refresh(e *learned, a Answer, records []Record, now time.Time) {
-	e.change(func() {
+// refresh gives a name the addresses of an answer, and reports whether that changed them.
+func (b *below) refresh(e *learned, a Answer, records []Record, now time.Time) (changed bool) {
+	changed = e.change(func() (changed bool) {
 		if !a.Hint {
 			e.answer(a.Families, now)
 		}
 		for _, r := range records {
-			e.extend(r, now)
+			changed = e.extend(r, now) || changed
 		}
-		b.evicted += e.shrink(cmp.Or(b.limits.NameAddrs, defaultNameAddrs))
+		b.evicted += e.shrink(cmp.Or(b.limits.NameAddrs, defaultNameAddrs), records)
+		return changed // what goes makes room for something new
 	})
+	e.turn = b.turn
+	return changed
 }
 
 // guarded is the answer's addresses but for those that no answer may open to a wildcard.
@@ -223,6 +221,9 @@ func (b *below) leave(e *learned, z *zone) {
 	delete(z.names, e.name)
 	z.size -= len(e.leases)
 	z.list = nil
+	if !e.cold {
+		z.warm--
+	}
 	e.zones = slices.DeleteFunc(e.zones, func(o *zone) bool { return o == z })
 	if len(e.zones) == 0 {
 		delete(b.names, e.name)
@@ -232,15 +233,19 @@ func (b *below) leave(e *learned, z *zone) {
 
 // lapsed and expire are those of [Cache].
 func (b *below) lapsed(now time.Time) (addrs []netip.Addr) {
+	b.lapse = time.Time{}
 	for _, e := range b.names {
 		addrs = append(addrs, e.lapsed(now)...)
+		b.watch(e)
 	}
 	return addrs
 }
 
 func (b *below) expire(now time.Time, used map[netip.Addr]bool) (changed bool) {
+	b.lapse = time.Time{}
 	for _, e := range b.names {
-		e.change(func() { changed = e.prune(now, used) || changed })
+		changed = e.change(func() bool { return e.prune(now, used) }) || changed
+		b.watch(e)
 		if len(e.leases) == 0 {
 			for _, z := range slices.Clone(e.zones) {
 				b.leave(e, z)

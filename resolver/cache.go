@@ -184,13 +184,23 @@ func (c *Cache) Observe(a Answer, now time.Time) (changed bool) {
 		e.extend(r, now)
 	}
 	c.cut += cut
-	c.evicted += e.shrink(cmp.Or(c.limits.NameAddrs, defaultNameAddrs))
+	c.evicted += e.shrink(cmp.Or(c.limits.NameAddrs, defaultNameAddrs), records)
 	next := now.Add(c.limits.early(clamp(ttl/2, minAsk, maxAsk)))
 	if e.asking || a.Families.has(0) && a.Families.has(1) || next.Before(e.due) {
 		e.due = next
 	}
 	e.asking = false
 	return !slices.Equal(before, e.live()) || d.at() != was
+}
+
+// hear is Observe for an answer to somebody else's question: it does not put off or end a question of the daemon's own,
+// which whoever asks for the same name often enough could keep from ever being asked.
+func (c *Cache) hear(a Answer, now time.Time) {
+	if e, ok := c.names[a.Name]; ok {
+		due, asking := e.due, e.asking
+		c.Observe(a, now)
+		e.due, e.asking = sooner(due, e.due), asking
+	}
 }
 
 // Keep gives a wanted name addresses from before the program's start, for the shortest lifetime, as if
@@ -211,7 +221,7 @@ func (c *Cache) Keep(name string, addrs []netip.Addr, now time.Time) {
 	for _, a := range addrs {
 		e.extend(Record{Addr: a}, now)
 	}
-	c.evicted += e.shrink(cmp.Or(c.limits.NameAddrs, defaultNameAddrs))
+	c.evicted += e.shrink(cmp.Or(c.limits.NameAddrs, defaultNameAddrs), nil)
 }
 
 // Failed takes a failure in and reports whether the denied addresses changed: old addresses stay until they are

@@ -12,24 +12,25 @@ const (
 )
 
 // capped is the answer's addresses of the families it speaks of, unmapped, each once, at most AnswerAddrs a family, and
-// how many are beyond that.
+// how many records are beyond that.
 func (a Answer) capped(limits Limits) (taken []Record, cut uint64) {
 	var (
 		count [2]int
-		seen  = make(map[netip.Addr]bool, len(a.Addrs))
+		most  = cmp.Or(limits.AnswerAddrs, defaultAnswerAddrs)
+		seen  = make(map[netip.Addr]bool, min(len(a.Addrs), 2*most))
 	)
 	for _, r := range a.Addrs {
 		r.Addr = r.Addr.Unmap()
 		i := index(r.Addr)
-		if !r.Addr.IsValid() || seen[r.Addr] || !a.Families.has(i) {
-			continue
-		}
-		seen[r.Addr] = true
-		if count[i]++; count[i] > cmp.Or(limits.AnswerAddrs, defaultAnswerAddrs) {
+		switch {
+		case !r.Addr.IsValid() || !a.Families.has(i):
+		case count[i] == most: // there may be thousands
 			cut++
-			continue
+		case !seen[r.Addr]:
+			seen[r.Addr] = true
+			count[i]++
+			taken = append(taken, r)
 		}
-		taken = append(taken, r)
 	}
 	return taken, cut
 }

@@ -22,6 +22,8 @@ type denial struct {
 	most  int
 	addrs map[netip.Addr]string // and the name that first had each
 	stage stage
+
+	sorted []Named // all of addrs, when somebody asked since the last was remembered
 }
 
 // stage tells whether a denial has changed: it only grows.
@@ -83,15 +85,14 @@ func (d *denial) remember(addr netip.Addr, name string) {
 	default:
 		d.addrs[addr] = name
 		d.stage.addrs++
+		d.sorted = nil
 	}
 }
 
-// rememberAll takes an answer whole, whatever the caps.
+// rememberAll takes an answer whole, whatever the caps and the family that was asked for.
 func (d *denial) rememberAll(a Answer) {
 	for _, r := range a.Addrs {
-		if addr := r.Addr.Unmap(); addr.IsValid() && a.Families.has(index(addr)) {
-			d.remember(addr, a.Name)
-		}
+		d.remember(r.Addr.Unmap(), a.Name)
 	}
 }
 

@@ -58,13 +58,24 @@ func (e *entry) answer(families Family, now time.Time) {
 	}
 }
 
-// extend makes the record's address current and lets it live at least its lifetime from now.
-func (e *entry) extend(r Record, now time.Time) {
+// extend makes the record's address current and lets it live at least its lifetime from now. It reports whether the
+// address is new.
+func (e *entry) extend(r Record, now time.Time) (fresh bool) {
 	expires := now.Add(clamp(r.TTL, minLife, maxLife))
-	if old := e.leases[r.Addr].expires; old.After(expires) {
-		expires = old
+	old, known := e.leases[r.Addr]
+	if old.expires.After(expires) {
+		expires = old.expires
 	}
 	e.leases[r.Addr] = lease{expires: expires, current: true}
+	return !known
+}
+
+// having is the addresses of records that the name still has, sorted, each once.
+func (e *entry) having(records []Record) []netip.Addr {
+	return slices.DeleteFunc(sortedRecords(records), func(addr netip.Addr) bool {
+		_, ok := e.leases[addr]
+		return !ok
+	})
 }
 
 // held reports whether the address outlives its lifetime: the name is asked for, no newer answer lacks it, and
@@ -106,16 +117,23 @@ func (e *entry) prune(now time.Time, used map[netip.Addr]bool) (changed bool) {
 	return changed
 }
 
-// shrink evicts what there is beyond most: first what the current answers do not have, soonest to expire first. It
-// returns how many went.
-func (e *entry) shrink(most int) (evicted uint64) {
+// shrink evicts what there is beyond most: first what the current answers do not have, last what was just heard,
+// soonest to expire first. It returns how many went.
+func (e *entry) shrink(most int, heard []Record) (evicted uint64) {
 	over := len(e.leases) - most
 	if over <= 0 {
 		return 0
 	}
+	spare := make(map[netip.Addr]bool, len(heard))
+	for _, r := range heard {
+		spare[r.Addr] = true
+	}
 	victims := slices.SortedFunc(maps.Keys(e.leases), func(a, b netip.Addr) int {
 		la, lb := e.leases[a], e.leases[b]
-		if la.current != lb.current {
+		switch {
+		case spare[a] != spare[b]:
+			return order(spare[b])
+		case la.current != lb.current:
 			return order(lb.current)
 		}
 		return cmp.Or(la.expires.Compare(lb.expires), a.Compare(b))

@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -14,16 +15,15 @@ func (r *Resolver) Learn(reply Reply) []Found {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var found []Found
-	evicted := r.cache.evicted + r.below.evicted
+	gone := func() uint64 { return r.cache.evicted + r.below.evicted + r.below.over }
+	before := gone()
 	for _, a := range reply.Answers {
 		found = append(found, r.below.hear(a, now)...)
 		found = append(found, r.hearExact(a, now)...)
 	}
+	r.below.fit(reply.Answers...)
 	r.reverse.add(reply)
-	if r.cache.evicted+r.below.evicted != evicted {
-		r.lost = true
-	}
-	if r.lost {
+	if r.lost = r.lost || gone() != before; r.lost {
 		r.rouse()
 	}
 	return found
@@ -37,14 +37,18 @@ func (r *Resolver) hearExact(a Answer, now time.Time) []Found {
 	}
 	d := r.cache.denied[a.Name]
 	before := d.at()
-	r.cache.Observe(a, now)
+	r.cache.hear(a, now)
 	var found []Found
 	if d != nil {
 		found = append(found, Found{Name: a.Name, Deny: true, Addrs: sortedRecords(a.Addrs)})
 		r.lost = r.lost || d.at().known != before.known || d.at().over != before.over
 	}
-	if records, _ := a.capped(r.options.Limits); e.allowed && len(records) > 0 {
-		found = append(found, Found{Name: a.Name, Addrs: sortedRecords(r.allowed(a.Name, records))})
+	if !e.allowed {
+		return found
+	}
+	records, _ := a.capped(r.options.Limits)
+	if addrs := e.having(r.allowed(a.Name, records)); len(addrs) > 0 {
+		found = append(found, Found{Name: a.Name, Addrs: addrs})
 	}
 	return found
 }
@@ -83,7 +87,7 @@ func (r *Resolver) Ask(ctx context.Context, name string) []Found {
 func (r *Resolver) NamesOf(addr netip.Addr) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.reverse.names(addr)
+	return slices.Sorted(slices.Values(r.reverse.names(addr)))
 }
 
 // refused counts and logs what the guard does not let an answer open. The caller holds the lock.

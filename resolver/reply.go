@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -37,9 +38,10 @@ func ReadReply(message []byte) Reply {
 		return Reply{}
 	}
 	records, whole := answerSection(message, off+4)
+	partial := !whole || truncated(message)
 	return Reply{
 		Question: name, Unread: !whole && !truncated(message),
-		Answers: answers(way(records, dns.CanonicalName(asked)), qtype),
+		Answers: answers(way(records, dns.CanonicalName(asked)), qtype, partial),
 	}
 }
 
@@ -65,23 +67,31 @@ func answerSection(message []byte, off int) (records []dns.RR, whole bool) {
 	return records, true
 }
 
-// answers are what a way says about each of its names. Names that no pattern can mean are left out.
-func answers(stops []stop, qtype uint16) []Answer {
-	var out []Answer
-	for i, s := range stops {
-		name, ok := plainName(s.name)
-		if !ok {
-			continue
-		}
-		a := Answer{Name: name, Families: familyOf(qtype), Hint: qtype != dns.TypeA && qtype != dns.TypeAAAA}
-		for _, later := range stops[i:] {
-			a.Addrs = append(a.Addrs, later.records...)
-		}
-		if len(a.Addrs) > 0 {
+// answers are what a way says about each of its names; partial means that there may be more. Names that no pattern can
+// mean are left out. The answers share their addresses, for what is reachable from an alias is from the name.
+func answers(stops []stop, qtype uint16, partial bool) []Answer {
+	var (
+		out  []Answer
+		rest []Record
+	)
+	for _, s := range stops {
+		rest = append(rest, s.records...)
+	}
+	rest = slices.Clip(rest)
+	for _, s := range stops {
+		if name, ok := plainName(s.name); ok && len(rest) > 0 {
+			a := Answer{Name: name, Families: familyOf(qtype), Addrs: rest}
+			a.Hint = partial || qtype != dns.TypeA && qtype != dns.TypeAAAA || !a.speaks()
 			out = append(out, a)
 		}
+		rest = rest[len(s.records):]
 	}
 	return out
+}
+
+// speaks says whether an answer has an address of its families.
+func (a Answer) speaks() bool {
+	return slices.ContainsFunc(a.Addrs, func(r Record) bool { return a.Families.has(index(r.Addr)) })
 }
 
 func tellsAddresses(qtype uint16) bool {
@@ -107,14 +117,4 @@ func familyOf(qtype uint16) Family {
 func plainName(name string) (string, bool) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	return name, name != "" && !strings.Contains(name, `\`)
-}
-
-// all is every address of a reply, as the question's own: what a denied packet's destination was called.
-func (r Reply) all() []Record {
-	for _, a := range r.Answers {
-		if a.Name == r.Question {
-			return a.Addrs
-		}
-	}
-	return nil
 }

@@ -102,8 +102,10 @@ func (r *Resolver) Want(w Wanted) {
 	now := time.Now()
 	r.mu.Lock()
 	r.guard, r.below.guard = w.Guard, w.Guard
+	denied := r.below.newlyDenied(w.Deny, r.cache)
 	r.wantBelow(w, now)
 	r.cache.Want(w.Allow, w.Deny, now)
+	r.cache.know(denied)
 	for _, name := range slices.Concat(w.Allow, w.Deny) {
 		if addrs, ok := r.known[name]; ok {
 			r.cache.Keep(name, addrs, now)
@@ -122,23 +124,22 @@ func (r *Resolver) rouse() {
 	}
 }
 
-// wantBelow gives new wildcards what is known already: denied ones all of it, allowed ones what an earlier daemon
-// knew. The latter's names are not known to later ones: by then their addresses may be old.
+// wantBelow gives new wildcards what an earlier daemon knew, each name to the first ones above it. It is not known to
+// later ones: by then its addresses may be old.
 func (r *Resolver) wantBelow(w Wanted, now time.Time) {
-	allow, deny := r.below.want(w.AllowBelow, w.DenyBelow)
-	for _, parent := range deny {
-		r.below.seed(parent, r.cache)
-	}
-	if len(allow)+len(deny) == 0 {
+	if !r.below.want(w.AllowBelow, w.DenyBelow, r.cache) {
 		return
 	}
-	exact := slices.Concat(w.Allow, w.Deny)
+	exact := map[string]bool{} // these take their own over later
+	for _, name := range slices.Concat(w.Allow, w.Deny) {
+		exact[name] = true
+	}
 	for name, addrs := range r.known {
 		if !r.below.covers(name) {
 			continue
 		}
 		r.below.keep(name, addrs, now)
-		if !slices.Contains(exact, name) {
+		if !exact[name] {
 			delete(r.known, name)
 		}
 	}
@@ -169,7 +170,7 @@ func (r *Resolver) Below() map[string][]Named {
 }
 
 // DeniedBelow is every address that a name beneath each denied wildcard was heard to have while it is denied; nil
-// where there were more than can be remembered.
+// where there were more than can be remembered. The slices are shared and must not be changed.
 func (r *Resolver) DeniedBelow() map[string][]Named {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -18,39 +18,43 @@ const (
 // The zero value is ready for use.
 type reverse struct{ young, old map[netip.Addr][]string }
 
-// add takes in what a reply calls its addresses: what was asked for.
+// add takes in what a reply calls its addresses: what was asked for. Of a huge one that is as many as names get.
 func (v *reverse) add(reply Reply) {
 	for _, a := range reply.Answers {
 		if a.Name != reply.Question {
 			continue
 		}
-		for _, rec := range a.Addrs {
-			v.put(rec.Addr.Unmap(), a.Name)
+		records, _ := a.capped(Limits{})
+		for _, rec := range records {
+			v.put(rec.Addr, a.Name)
 		}
 	}
 }
 
 func (v *reverse) put(addr netip.Addr, name string) {
-	known := v.names(addr)
-	if len(v.young) >= maxReverse && v.young[addr] == nil {
-		v.young, v.old = nil, v.young
+	known, ok := v.young[addr]
+	if !ok {
+		known = v.old[addr]
+		if len(v.young) >= maxReverse {
+			v.young, v.old = nil, v.young
+		}
 	}
 	if v.young == nil {
 		v.young = make(map[netip.Addr][]string)
 	}
 	if !slices.Contains(known, name) {
-		known = append(known[max(0, len(known)-maxReverseNames+1):], name)
+		known = append(slices.Clone(known[max(0, len(known)-maxReverseNames+1):]), name)
 	}
 	v.young[addr] = known
 }
 
-// names is the names of an address, the latest last.
+// names is the names of an address, the latest last. The slice is shared and must not be changed.
 func (v *reverse) names(addr netip.Addr) []string {
 	names, ok := v.young[addr.Unmap()]
 	if !ok {
 		names = v.old[addr.Unmap()]
 	}
-	return slices.Clone(names)
+	return names
 }
 
 // refusals counts what the guard refused, and tells each name and reason once a minute. The zero value is ready for

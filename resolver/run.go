@@ -112,7 +112,8 @@ func (r *Resolver) idle() time.Duration {
 func (r *Resolver) expire() (changed bool) {
 	now := time.Now()
 	r.mu.Lock()
-	lapsed := append(r.cache.Lapsed(now), r.below.lapsed(now)...)
+	ripe := r.below.ripe(now)
+	lapsed := r.lapsed(now, ripe)
 	r.mu.Unlock()
 	if len(lapsed) == 0 {
 		return false
@@ -123,8 +124,35 @@ func (r *Resolver) expire() (changed bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.options.InUse != nil {
+		used = spare(lapsed, used, r.lapsed(now, ripe))
+	}
 	changed = r.cache.Expire(now, used)
-	return r.below.expire(now, used) || changed
+	if ripe {
+		changed = r.below.expire(now, used) || changed
+	}
+	return changed
+}
+
+// lapsed is the addresses whose lifetime is over, of learned names only where those are ripe. The caller holds the lock.
+func (r *Resolver) lapsed(now time.Time, ripe bool) []netip.Addr {
+	addrs := r.cache.Lapsed(now)
+	if ripe {
+		addrs = append(addrs, r.below.lapsed(now)...)
+	}
+	return addrs
+}
+
+// spare is those used of the addresses asked about, and what has lapsed meanwhile: that has its turn next time.
+func spare(asked []netip.Addr, used map[netip.Addr]bool, lapsed []netip.Addr) map[netip.Addr]bool {
+	spared := make(map[netip.Addr]bool, len(lapsed))
+	for _, addr := range lapsed {
+		spared[addr] = true
+	}
+	for _, addr := range asked {
+		spared[addr] = used[addr]
+	}
+	return spared
 }
 
 // useEvery is the least time between two looks at all flows, which cost what a busy host has of them.
@@ -141,8 +169,11 @@ func (r *Resolver) inUse(addrs []netip.Addr, now time.Time) (used map[netip.Addr
 	}
 	r.checked = now
 	used, err := r.options.InUse(addrs)
-	if err != nil && !r.blind {
-		r.log.Warn("addresses go when their lifetime is over, also those in use", "err", err)
+	if err != nil {
+		if !r.blind {
+			r.log.Warn("addresses go when their lifetime is over, also those in use", "err", err)
+		}
+		used = nil
 	}
 	r.blind = err != nil
 	return used, true

@@ -84,14 +84,18 @@ type bench struct {
 	log   bytes.Buffer
 }
 
-// start runs a Resolver until the test ends.
-func start(t *testing.T) *bench {
+// start runs a Resolver until the test ends. Its options may be changed first.
+func start(t *testing.T, change ...func(*Options)) *bench {
 	t.Helper()
 	b := &bench{net: &internet{zone: map[string]Answer{}, delay: time.Millisecond}, root: t.TempDir()}
 	b.write(t, "nameserver 192.0.2.53\n")
-	r, err := New(Options{
+	options := Options{
 		Files: Files{Root: b.root}, Limits: Limits{Jitter: func() float64 { return 0 }}, Logger: slog.New(slog.NewTextHandler(&b.log, nil)),
-	})
+	}
+	for _, f := range change {
+		f(&options)
+	}
+	r, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,13 +122,11 @@ func (b *bench) write(t *testing.T, resolvConf string) {
 	}
 }
 
-// after lets d pass, and reports questions and kicks in it.
+// after lets d pass, and reports questions and kicks since it did last.
 func (b *bench) after(d time.Duration) (asked, kicks int) {
-	b.net.count()
-	b.kicks.Store(0)
 	time.Sleep(d)
 	synctest.Wait()
-	return b.net.count(), int(b.kicks.Load())
+	return b.net.count(), int(b.kicks.Swap(0))
 }
 
 func (b *bench) show() string { return join(b.Names()[www]) }

@@ -116,6 +116,39 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
+func TestDiscoverSaysWhomTheHostAsksAndWhoWasNamed(t *testing.T) {
+	tests := map[string]struct{ conf, daemon, extra, own, host, named string }{
+		"resolv.conf's servers in their order":        {conf: "nameserver 192.0.2.54\nnameserver 192.0.2.53\nnameserver 192.0.2.54\n", host: "192.0.2.54 192.0.2.53"},
+		"the stub, not its list, asks for the host":   {conf: "nameserver 127.0.0.53\n", host: "127.0.0.53"},
+		"loopback, link-local and mapped addresses":   {conf: "nameserver ::1\nnameserver fe80::1%eth0\nnameserver ::ffff:192.0.2.53\n", host: "::1 fe80::1%eth0 192.0.2.53"},
+		"nobody, though containers have Docker's":     {conf: absent},
+		"neither daemon.json's nor a container's own": {conf: "nameserver 192.0.2.53\n", daemon: `{"dns": ["198.51.100.53"]}`, own: "203.0.113.53", host: "192.0.2.53"},
+		"those of the setting, with their ports":      {conf: "nameserver 192.0.2.53\n", extra: "[2001:db8::53]:5353, 192.0.2.55 ,junk,::ffff:192.0.2.56", host: "192.0.2.53", named: "[2001:db8::53]:5353 192.0.2.55:53 192.0.2.56:53"},
+		"one that resolv.conf has, too, is both":      {conf: "nameserver 192.0.2.53\n", extra: "192.0.2.53", host: "192.0.2.53", named: "192.0.2.53:53"},
+		"those of the setting are not the host's":     {conf: absent, extra: "192.0.2.53", named: "192.0.2.53:53"},
+		"a loopback resolver may be named":            {conf: absent, extra: "127.0.0.1:5353", named: "127.0.0.1:5353"},
+		"a comma alone names nobody":                  {conf: "nameserver 192.0.2.53\n", extra: " , ", host: "192.0.2.53"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			src := Sources{ResolvConf: text("/etc/resolv.conf", tt.conf), Resolved: text("/run/systemd/resolve/resolv.conf", "nameserver 192.0.2.99\n"),
+				DaemonJSON: text("/etc/docker/daemon.json", orAbsent(tt.daemon)), Extra: tt.extra, Containers: list(tt.own)}
+			s := Discover(src)
+			if host, named := join(s.Host), join(s.Named); host != tt.host || named != tt.named {
+				t.Errorf("host asks %q, want %q; named %q, want %q", host, tt.host, named, tt.named)
+			}
+			other := s
+			if other.Host = append(list("192.0.2.200"), s.Host...); s.Equal(other) {
+				t.Error("other hosts' servers are Equal")
+			}
+			other = s
+			if other.Named = append([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.200:53")}, s.Named...); s.Equal(other) {
+				t.Error("other named servers are Equal")
+			}
+		})
+	}
+}
+
 func orAbsent(s string) string {
 	if s == "" {
 		return absent

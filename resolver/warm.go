@@ -12,22 +12,34 @@ const (
 // expiryStep is how exactly learned addresses expire: many lapse together, in one commit.
 const expiryStep = 10 * time.Second
 
-// keepWarm has a name asked for again; the one not seen for the longest time makes room.
+// keepWarm has a name asked for again; a colder one makes room. One that is warm already is asked no later than it would
+// have been: an answer to others is one family's, and must not put off the question for the other's for ever.
 func (b *below) keepWarm(e *learned, now time.Time) {
-	if b.warm[e.name] == nil {
-		if len(b.warm) >= maxWarm {
-			b.cool(b.coldest())
-		}
-		b.warm[e.name] = e
-		e.cold = false
+	if b.warm[e.name] != nil {
+		e.due = sooner(e.due, b.again(e, now))
+		return
 	}
-	b.schedule(e, now)
+	if len(b.warm) >= maxWarm {
+		b.cool(b.coldest())
+	}
+	b.warm[e.name] = e
+	e.cold, e.asking, e.due = false, false, b.again(e, now)
+	for _, z := range e.zones {
+		z.warm++
+	}
 }
 
+// coldest is the name that makes room: the one not seen for the longest time, of those beneath the wildcard that has
+// the most, so that whoever asks for many names beneath one cools no others'.
 func (b *below) coldest() (coldest *learned) {
+	most := 0
 	for _, e := range b.warm {
-		if coldest == nil || e.seen.Before(coldest.seen) {
-			coldest = e
+		crowd := maxWarm
+		for _, z := range e.zones {
+			crowd = min(crowd, z.warm)
+		}
+		if coldest == nil || crowd > most || crowd == most && e.seen.Before(coldest.seen) {
+			coldest, most = e, crowd
 		}
 	}
 	return coldest
@@ -37,18 +49,24 @@ func (b *below) coldest() (coldest *learned) {
 func (b *below) cool(e *learned) {
 	delete(b.warm, e.name)
 	e.cold = true
+	for _, z := range e.zones {
+		z.warm--
+	}
+	b.watch(e)
 }
 
-// schedule says when a warm name is asked for.
-func (b *below) schedule(e *learned, now time.Time) {
-	e.asking = false
-	first := now.Add(minLife)
+// again is when to ask again for a name that was just answered.
+func (b *below) again(e *learned, now time.Time) time.Time {
+	var first time.Time
 	for _, l := range e.leases {
 		if l.current && l.expires.After(now) {
 			first = sooner(first, l.expires)
 		}
 	}
-	e.due = now.Add(b.limits.early(first.Sub(now) * 3 / 4))
+	if first.IsZero() {
+		first = now.Add(minLife)
+	}
+	return now.Add(b.limits.early(first.Sub(now) * 3 / 4))
 }
 
 // due hands out the names to ask now, each once until observe or failed.
@@ -79,6 +97,7 @@ func (b *below) failed(f Failure, now time.Time) {
 	}
 	e.asking = false
 	e.due = now.Add(b.limits.early(backoff(e.failed())))
+	b.watch(e)
 }
 
 // next is when due or expire has something to do; zero means never.
@@ -88,15 +107,25 @@ func (b *below) next() (next time.Time) {
 			next = sooner(next, e.due)
 		}
 	}
-	var lapse time.Time
-	for _, e := range b.names {
-		lapse = sooner(lapse, e.next())
-	}
-	if !lapse.IsZero() {
-		next = sooner(next, lapse.Truncate(expiryStep).Add(expiryStep))
-	}
-	return next
+	return sooner(next, b.step())
 }
+
+// step is when the next addresses go; zero means never.
+func (b *below) step() time.Time {
+	if b.lapse.IsZero() {
+		return time.Time{}
+	}
+	return b.lapse.Truncate(expiryStep).Add(expiryStep)
+}
+
+// ripe says whether it is time for expire, which looks at all names.
+func (b *below) ripe(now time.Time) bool {
+	step := b.step()
+	return !step.IsZero() && !now.Before(step)
+}
+
+// watch notes when the next of a name's addresses lapses.
+func (b *below) watch(e *learned) { b.lapse = sooner(b.lapse, e.next()) }
 
 // renew gives every warm name back that was handed out: the resolvers have changed, or Run begins anew.
 func (b *below) renew(now time.Time) {

@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ const maxZoneAddrs = 4096
 type zone struct {
 	names map[string]*learned
 	size  int     // the addresses of each name
+	warm  int     // the names that are kept warm
 	list  []Named // of all of them, each once; nil when something has changed since
 }
 
@@ -36,23 +36,43 @@ func (z *zone) addrs() []Named {
 	return z.list
 }
 
-// shrink keeps a zone within its bounds: the names that would lapse first go, but for the one just heard. A
+// fit keeps the zones of names that were just heard within their bounds, and ends the turn in which those are spared.
+func (b *below) fit(heard ...Answer) {
+	for _, a := range heard {
+		if e := b.names[a.Name]; e != nil {
+			for _, z := range e.zones {
+				b.evicted += b.shrink(z)
+			}
+		}
+	}
+	b.turn++
+}
+
+// shrink keeps a zone within its bounds: the names that would lapse first go, but for those heard in this turn. A
 // sixteenth goes at a time, so that a flood is not sorted for each name. It returns how many addresses went.
-func (b *below) shrink(z *zone, spare *learned) (evicted uint64) {
+func (b *below) shrink(z *zone) (evicted uint64) {
 	if z.size <= maxZoneAddrs {
 		return 0
 	}
-	victims := slices.SortedFunc(maps.Values(z.names), func(x, y *learned) int {
-		return cmp.Or(x.lapses().Compare(y.lapses()), strings.Compare(x.name, y.name))
+	type victim struct {
+		*learned
+		lapses time.Time
+	}
+	victims := make([]victim, 0, len(z.names))
+	for _, e := range z.names {
+		if e.turn != b.turn {
+			victims = append(victims, victim{e, e.lapses()})
+		}
+	}
+	slices.SortFunc(victims, func(x, y victim) int {
+		return cmp.Or(x.lapses.Compare(y.lapses), strings.Compare(x.name, y.name))
 	})
-	for _, e := range victims {
+	for _, v := range victims {
 		if z.size <= maxZoneAddrs-maxZoneAddrs/16 {
 			break
 		}
-		if e != spare {
-			evicted += uint64(len(e.leases))
-			b.leave(e, z)
-		}
+		evicted += uint64(len(v.leases))
+		b.leave(v.learned, z)
 	}
 	return evicted
 }
@@ -67,26 +87,33 @@ func (e *learned) lapses() (last time.Time) {
 	return last
 }
 
-// change is for all that changes the addresses of a name: its zones keep count.
-func (e *learned) change(f func()) {
+// change is for all that changes which addresses a name has, and reports whether it did: its zones keep count.
+func (e *learned) change(f func() bool) bool {
 	before := len(e.leases)
-	f()
+	changed := f()
 	for _, z := range e.zones {
 		z.size += len(e.leases) - before
-		z.list = nil
+		if changed {
+			z.list = nil
+		}
 	}
+	return changed
 }
 
-// named is what a denied wildcard has to deny, sorted; nil when there was more than can be remembered.
+// named is what a denied wildcard has to deny, sorted; nil when there was more than can be remembered. The slice is
+// shared and must not be changed.
 func (d *denial) named() []Named {
 	if d.stage.over {
 		return nil
 	}
-	list := make([]Named, 0, len(d.addrs))
-	for addr, name := range d.addrs {
-		list = append(list, Named{addr, name})
+	if d.sorted == nil {
+		list := make([]Named, 0, len(d.addrs))
+		for addr, name := range d.addrs {
+			list = append(list, Named{addr, name})
+		}
+		d.sorted = uniqueNamed(list)
 	}
-	return uniqueNamed(list)
+	return d.sorted
 }
 
 func uniqueNamed(list []Named) []Named {

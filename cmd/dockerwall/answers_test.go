@@ -26,7 +26,7 @@ func freshAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(
 // before, 50 at once, and fails if one first packet of them was lost.
 func (b *box) contacts(t *testing.T, suffix string, n int, more ...string) {
 	t.Helper()
-	before := b.w.scrape(t).sum("dockerwall_dns_responses_total", "result=learned")
+	before := b.w.scrape(t)
 	first := b.w.contacted + 10000
 	b.w.contacted += n
 	args := []string{"contacts", suffix, "-count", strconv.Itoa(n), "-start", strconv.Itoa(first), "-parallel", "50"}
@@ -35,7 +35,8 @@ func (b *box) contacts(t *testing.T, suffix string, n int, more ...string) {
 		t.Fatal(err)
 	}
 	scrape := b.w.scrape(t)
-	learned := scrape.sum("dockerwall_dns_responses_total", "result=learned") - before
+	rise := func(family string, labels ...string) float64 { return scrape.sum(family, labels...) - before.sum(family, labels...) }
+	learned := rise("dockerwall_dns_responses_total", "result=learned")
 	t.Logf("%d of %d connected, %d SYN retransmissions, %d unresolved; DNS p50 %.2f ms p99 %.2f ms; %.0f answers learned from",
 		r.Received, r.Sent, r.Retransmits, r.Unresolved, r.DNSP50, r.DNSP99, learned)
 	if r.Outcome != result.OK || r.Received != n || r.Retransmits != 0 {
@@ -44,7 +45,7 @@ func (b *box) contacts(t *testing.T, suffix string, n int, more ...string) {
 	if learned < float64(n) || learned > 2*float64(n) { // an answer is held once; the probe may ask again
 		t.Errorf("%d contacts, %.0f answers learned from", n, learned)
 	}
-	if late := scrape.sum("dockerwall_dns_hold_timeouts_total"); late > 0 {
+	if late := rise("dockerwall_dns_hold_timeouts_total"); late > 0 {
 		t.Errorf("%.0f answers went on before they were committed", late)
 	}
 }

@@ -1,0 +1,93 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dockerwall/dockerwall/nft"
+)
+
+// commit builds a state with what names mean now, and makes the kernel equal to it.
+func (l *Loop) commit(state State) Outcome {
+	l.learning.Lock()
+	defer l.learning.Unlock()
+	defer l.release()
+	wanted := l.options.Gather.recall(&state)
+	outcome := Outcome{State: state, At: time.Now()}
+	outcome.Ruleset, outcome.Problems = Build(state)
+	l.announce(outcome.Ruleset)
+	var err error
+	if outcome.Report, err = l.options.Kernel.Apply(outcome.Ruleset); err != nil {
+		outcome = l.failed(err)
+		outcome.Refused = true
+		return outcome
+	}
+	l.index.update(state, wanted.Guard)
+	outcome.TapErr = l.options.Kernel.ApplyTap(BuildTap(state, outcome.Ruleset, l.tapSetting()))
+	return outcome
+}
+
+// firstAnswer is how long the first run waits for an Engine that accepts but does not answer: under
+// systemd it may itself be waiting for us.
+const firstAnswer = 3 * time.Second
+
+func (l *Loop) look(ctx context.Context) (State, error) {
+	if _, good := l.Last(); !good {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, firstAnswer)
+		defer cancel()
+	}
+	return l.options.Gather.look(ctx)
+}
+
+// announce tells of containers that the next ruleset no longer has.
+func (l *Loop) announce(next nft.Ruleset) {
+	last, _ := l.Last()
+	var leaving []nft.Container
+	for _, c := range last.Ruleset.Containers {
+		if _, stays := slices.BinarySearchFunc(next.Containers, c.ID, func(c nft.Container, id string) int { return strings.Compare(c.ID, id) }); !stays {
+			leaving = append(leaving, c)
+		}
+	}
+	if len(leaving) > 0 {
+		l.options.Leaving(leaving)
+	}
+}
+
+func (l *Loop) failed(err error) Outcome {
+	outcome, _ := l.Last()
+	outcome.Err, outcome.At, outcome.Report, outcome.Refused = err, time.Now(), nft.Report{}, false
+	return outcome
+}
+
+// hold keeps the fence up while there is no state to build from: the last one is built and committed again,
+// which costs little unless a stranger changed the table. Before there was one, a table that stands is
+// better informed than we are and stays; on a host without one, nobody is to reach anything before we
+// know who may.
+func (l *Loop) hold() (nft.Report, error) {
+	last, good := l.Last()
+	if good {
+		outcome := l.commit(last.State)
+		return outcome.Report, outcome.Err
+	}
+	l.learning.Lock()
+	defer l.learning.Unlock()
+	defer l.release()
+	fences, err := l.options.Kernel.Fences()
+	if err != nil || fences {
+		return nft.Report{}, err
+	}
+	interfaces, err := l.options.Gather.Interfaces()
+	if err != nil {
+		return nft.Report{}, err
+	}
+	report, err := l.options.Kernel.Apply(Boot(l.options.Gather.Config, interfaces))
+	if err != nil {
+		return report, fmt.Errorf("boot ruleset: %w", err)
+	}
+	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
+	return report, nil
+}
