@@ -187,6 +187,9 @@ func (a *answers) read(ctx context.Context, messages []hold.Message) []<-chan st
 	var with []int // messages that have some of it
 	for i, m := range messages {
 		reply := resolver.ReadReply(m.Data)
+		if m.Unsure { // only the name counts, and only for a question of our own
+			reply = resolver.Reply{Question: reply.Question, Unread: reply.Question != ""}
+		}
 		these := a.resolver.Learn(reply)
 		if len(these) > 0 {
 			found, with = append(found, these...), append(with, i)

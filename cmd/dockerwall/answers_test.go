@@ -35,7 +35,9 @@ func (b *box) contacts(t *testing.T, suffix string, n int, more ...string) {
 		t.Fatal(err)
 	}
 	scrape := b.w.scrape(t)
-	rise := func(family string, labels ...string) float64 { return scrape.sum(family, labels...) - before.sum(family, labels...) }
+	rise := func(family string, labels ...string) float64 {
+		return scrape.sum(family, labels...) - before.sum(family, labels...)
+	}
 	learned := rise("dockerwall_dns_responses_total", "result=learned")
 	t.Logf("%d of %d connected, %d SYN retransmissions, %d unresolved; DNS p50 %.2f ms p99 %.2f ms; %.0f answers learned from",
 		r.Received, r.Sent, r.Retransmits, r.Unresolved, r.DNSP50, r.DNSP99, learned)
