@@ -25,12 +25,7 @@ const (
 // logging is a namespace whose packets to ports 4242 and 4243 are denied and logged.
 func logging(t *testing.T) *lab.Namespace {
 	t.Helper()
-	lab.Require(t)
-	ns, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Close() })
+	ns := lab.NamespaceForTest(t)
 	lab.Nft(t, ns, `table inet test {
 		chain input { type filter hook input priority 0; udp dport 4242 log prefix "`+logged+`" group 32 drop; }
 		chain output { type filter hook output priority 0; udp dport 4243 log prefix "`+outgoing+`" group 32 drop; }

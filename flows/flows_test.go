@@ -18,12 +18,7 @@ import (
 // 2001:db8::1 arrives at 198.51.100.1 and 2001:db8:1::1.
 func tracked(t *testing.T) *lab.Namespace {
 	t.Helper()
-	lab.Require(t)
-	ns, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Close() })
+	ns := lab.NamespaceForTest(t)
 	for _, addr := range strings.Fields("192.0.2.1/32 192.0.2.2/32 192.0.2.3/32 198.51.100.1/32 2001:db8::1/128 2001:db8::2/128 2001:db8::3/128 2001:db8:1::1/128") {
 		if out, err := ns.Command(t.Context(), "ip", "address", "add", addr, "dev", "lo", "nodad").CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

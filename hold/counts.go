@@ -22,7 +22,7 @@ type Counts struct {
 	Late     uint64 // those that went on because the limit was over or too many waited
 	Overruns uint64 // times that the socket was full; packets passed unread
 	Errors   uint64 // verdicts that could not be given
-	Panics   uint64 // packets passed unread because of an internal error
+	Panics   uint64 // internal errors, because of which packets passed unread
 
 	Held    []uint64      // packets by how long they waited: a histogram by Bounds, cumulative, without the infinite one
 	HeldSum time.Duration // of all

@@ -88,7 +88,7 @@ func TestNoReplyIsLostWhenItsReaderEnds(t *testing.T) {
 
 func TestAQueueIsBoundWhileRepliesCome(t *testing.T) {
 	s := newSite(t, true)
-	for i := range 50 {
+	for i := range 100 {
 		f := s.flood(t, i, 50*time.Microsecond) // what is lost does not hold up the others
 		f.answers(t, 20)
 		h, stop := s.holding(t, Options{Learn: atOnce})

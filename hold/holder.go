@@ -15,7 +15,7 @@ import (
 const (
 	// queueLength is how many packets wait in the kernel at most. A reader that hangs keeps as many from their
 	// clients; one that works has few. More than it pass unread.
-	queueLength = 256
+	queueLength = 1024
 	// wholePacket is how much of each is copied: conntrack has put fragments together.
 	wholePacket = 0xffff
 	readBuffer  = 4 << 20

@@ -29,12 +29,7 @@ type site struct {
 // newSite makes one whose replies are sent to a queue, or copied.
 func newSite(t *testing.T, queued bool) *site {
 	t.Helper()
-	lab.Require(t)
-	ns, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Close() })
+	ns := lab.NamespaceForTest(t)
 	s := &site{Namespace: ns}
 	s.tap(t, queued)
 	for _, addr := range servers() {

@@ -22,12 +22,7 @@ const (
 // logging is a namespace whose packets to port 4242 are copied to the group.
 func logging(t *testing.T) *lab.Namespace {
 	t.Helper()
-	lab.Require(t)
-	ns, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ns.Close() })
+	ns := lab.NamespaceForTest(t)
 	lab.Nft(t, ns, `table ip test {
 		chain input { type filter hook input priority 0; udp dport 4242 log group 5300 queue-threshold 1 drop; }
 	}`, "-f", "-")

@@ -13,16 +13,7 @@ import (
 )
 
 // namespace is an empty network namespace for one test.
-func namespace(t testing.TB) *lab.Namespace {
-	t.Helper()
-	lab.Require(t)
-	n, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = n.Close() })
-	return n
-}
+func namespace(t testing.TB) *lab.Namespace { return lab.NamespaceForTest(t) }
 
 func open(t testing.TB, n *lab.Namespace) *Kernel {
 	t.Helper()

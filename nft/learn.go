@@ -28,16 +28,17 @@ func (k *Kernel) Learn(all []Learned) error {
 	if !k.known || k.removed {
 		return fmt.Errorf("learn addresses: %w", ErrNotKnown)
 	}
-	var batch []addElements
+	more := missing{table: k.last.table}
 	for _, l := range all {
 		owner := l.Owner
 		if isID(owner) {
 			owner = chainOf(owner)
 		}
 		for _, f := range families() {
-			batch = k.learned(batch, setName(owner, l.Deny, names, f, l.Clause), hashSet(f, l.Addrs))
+			more.add(setName(owner, l.Deny, names, f, l.Clause), hashSet(f, l.Addrs).Elements)
 		}
 	}
+	batch := more.batch
 	if len(batch) == 0 {
 		return nil
 	}
@@ -59,28 +60,43 @@ func (k *Kernel) Learn(all []Learned) error {
 	return nil
 }
 
-// learned adds to a batch what a set lacks of more, counting what the batch adds to it already.
-func (k *Kernel) learned(batch []addElements, name string, more Set) []addElements {
-	set := k.last.table.set(name)
-	if set == nil || len(more.Elements) == 0 {
-		return batch
-	}
-	i := slices.IndexFunc(batch, func(add addElements) bool { return add.set.Name == name })
-	var missing []Element
-	for _, e := range more.Elements {
-		_, have := slices.BinarySearchFunc(set.Elements, e, compareElements)
-		if !have && (i < 0 || !slices.ContainsFunc(batch[i].elements, func(a Element) bool { return a.Key == e.Key })) {
-			missing = append(missing, e)
+// missing collects what sets of a table lack.
+type missing struct {
+	table Table
+	batch []addElements
+	sets  map[string]*lacking
+}
+
+// lacking is what one set lacks: its place in the batch, and the keys that are there already.
+type lacking struct {
+	set  *Set // nil if the table has none of that name
+	at   int  // -1 while it lacks nothing
+	keys map[string]bool
+}
+
+func (m *missing) add(name string, elements []Element) {
+	l := m.sets[name]
+	if l == nil {
+		l = &lacking{set: m.table.set(name), at: -1, keys: map[string]bool{}}
+		if m.sets == nil {
+			m.sets = map[string]*lacking{}
 		}
+		m.sets[name] = l
 	}
-	switch {
-	case len(missing) == 0:
-	case i < 0:
-		batch = append(batch, addElements{*set, missing})
-	default:
-		batch[i].elements = append(batch[i].elements, missing...)
+	if l.set == nil {
+		return
 	}
-	return batch
+	for _, e := range elements {
+		if _, have := slices.BinarySearchFunc(l.set.Elements, e, compareElements); have || l.keys[e.Key] {
+			continue
+		}
+		l.keys[e.Key] = true
+		if l.at < 0 {
+			l.at = len(m.batch)
+			m.batch = append(m.batch, addElements{set: *l.set})
+		}
+		m.batch[l.at].elements = append(m.batch[l.at].elements, e)
+	}
 }
 
 // with returns t with elements added to its sets; t itself stays as it is.

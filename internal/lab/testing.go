@@ -37,6 +37,18 @@ func Cannot(t testing.TB, reason string) {
 	t.Skipf("%s; `make test` as root runs it", reason)
 }
 
+// NamespaceForTest is an empty network namespace that ends with the test.
+func NamespaceForTest(t testing.TB) *Namespace {
+	t.Helper()
+	Require(t)
+	n, err := NewNamespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
 // ForTest is a lab that ends with the test.
 func ForTest(t testing.TB) *Lab {
 	t.Helper()
