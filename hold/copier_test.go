@@ -41,7 +41,7 @@ func TestACopyIsLearnedFromAndItsReplyPasses(t *testing.T) {
 			if _, err := answers.Write(frame(message)); err != nil {
 				t.Fatal(err)
 			}
-			if m := receive(t, learned); !bytes.Equal(m.Data, message) || m.Unsure {
+			if m := receive(t, learned); !bytes.Equal(m.Data, message) || !m.Unsure {
 				t.Errorf("learned from %d bytes, sure is %v", len(m.Data), !m.Unsure)
 			}
 			if got := read(t, asks, 30_002, patience); !bytes.Equal(got, frame(message)) {

@@ -98,7 +98,7 @@ func TestAReplyWaitsUntilItIsLearned(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if m := receive(t, learned); !bytes.Equal(m.Data, message) || m.Unsure {
+			if m := receive(t, learned); !bytes.Equal(m.Data, message) || !m.Unsure {
 				t.Errorf("learned from %x, sure is %v", m.Data, !m.Unsure)
 			}
 			early := read(t, asks, len(stream), moment)

@@ -24,8 +24,19 @@ func (r *reader) messages(data []byte, now time.Time) []Message {
 	case packet.ProtoTCP:
 		if seg, ok := packet.TCP(upper); ok {
 			f := flow{netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)}
-			return r.streams.add(f, seg, now)
+			return doubted(r.streams.add(f, seg, now))
 		}
 	}
 	return nil
+}
+
+// doubted are messages of tcp streams, none of which can be believed: when a handshake passes unread because too much
+// waits, what is remembered of an earlier stream of the same ports is taken for the new one's, and a client that has the
+// server send bytes of its choice can have them come where a message would begin.
+func doubted(messages []Message) []Message {
+	out := make([]Message, len(messages)) // a stream keeps its own
+	for i, m := range messages {
+		out[i] = Message{Data: m.Data, Unsure: true}
+	}
+	return out
 }

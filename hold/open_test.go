@@ -131,7 +131,7 @@ func TestLargeRepliesPassWhole(t *testing.T) {
 		for slices.ContainsFunc(bodies[:i], func(b []byte) bool { return bytes.Equal(b, m.Data) }) { // sent again
 			m = receive(t, learned)
 		}
-		if !bytes.Equal(m.Data, want) || m.Unsure {
+		if !bytes.Equal(m.Data, want) || !m.Unsure {
 			t.Errorf("message %d of %d bytes is not learned from, but %d bytes, sure is %v", i, len(want), len(m.Data), !m.Unsure)
 		}
 	}

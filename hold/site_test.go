@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/nft"
 )
@@ -168,8 +170,14 @@ func (c *client) replies(n int) {
 // count counts what is delivered from now on.
 func (c *client) count() *atomic.Int64 {
 	c.t.Helper()
-	if err := c.Conn.(*net.UDPConn).SetReadBuffer(1 << 20); err != nil {
+	socket, err := c.Conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
 		c.t.Fatal(err)
+	}
+	if control := socket.Control(func(fd uintptr) { // what comes all at once is to find room
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20)
+	}); control != nil || err != nil {
+		c.t.Fatal(control, err)
 	}
 	if err := c.SetReadDeadline(time.Time{}); err != nil {
 		c.t.Fatal(err)

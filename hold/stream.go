@@ -12,9 +12,9 @@ import (
 // Message is a DNS message on its way to somebody.
 type Message struct {
 	Data []byte
-	// Unsure is set where nobody knows that a message begins here: the beginning of its tcp stream, or something
-	// before it, was missed. Whoever asked may have chosen these very bytes, with a TXT record of his own and the MSS
-	// of his connection, so that what they say must not be believed. The name can be asked for.
+	// Unsure is set where nobody knows for certain that a message begins here: in a tcp stream, of which the beginning
+	// or something before may have been missed. Whoever asked may have chosen these very bytes, with a TXT record of
+	// his own and the MSS of his connection, so that what they say must not be believed. The names can be asked for.
 	Unsure bool
 }
 

@@ -66,21 +66,32 @@ func (r *Resolver) allowed(name string, records []Record) []Record {
 	return out
 }
 
-// Ask asks for the name of a reply that could not be read to its end, if it is wanted, and returns what [Learn]
-// would of the answer. It blocks for as long as ctx and the resolvers let it.
-func (r *Resolver) Ask(ctx context.Context, name string) []Found {
+// maxAsked bounds the names of one reply that are asked for.
+const maxAsked = 4
+
+// Ask asks for those names that are wanted, a few at most, and returns what [Resolver.Learn] would of the answers. It is for a
+// reply that cannot be read to its end, or be believed: all it does is say which names are of interest. It blocks for
+// as long as ctx and the resolvers let it.
+func (r *Resolver) Ask(ctx context.Context, names ...string) (found []Found) {
+	wanted, servers := r.wanted(names)
+	for _, name := range wanted[:min(len(wanted), maxAsked)] {
+		if out := r.ask(ctx, name, servers); out.answer != nil {
+			found = append(found, r.Learn(Reply{Question: name, Answers: []Answer{*out.answer}})...)
+		}
+	}
+	return found
+}
+
+// wanted leaves out names that nobody wants, and says who is to be asked for the others.
+func (r *Resolver) wanted(names []string) (wanted []string, servers []netip.AddrPort) {
 	r.mu.Lock()
-	wanted := r.cache.names[name] != nil || r.below.covers(name)
-	servers := r.servers.Ask
-	r.mu.Unlock()
-	if !wanted {
-		return nil
+	defer r.mu.Unlock()
+	for _, name := range names {
+		if r.cache.names[name] != nil || r.below.covers(name) {
+			wanted = append(wanted, name)
+		}
 	}
-	out := r.ask(ctx, name, servers)
-	if out.answer == nil {
-		return nil
-	}
-	return r.Learn(Reply{Question: name, Answers: []Answer{*out.answer}})
+	return wanted, r.servers.Ask
 }
 
 // NamesOf is what an address was called in answers of late, whether or not that was allowed; sorted, a few at most.

@@ -20,6 +20,20 @@ type Reply struct {
 	Unread bool
 }
 
+// Names are the name that was asked for and those that the reply says it is an alias of.
+func (r Reply) Names() []string {
+	if r.Question == "" {
+		return nil
+	}
+	names := []string{r.Question}
+	for _, a := range r.Answers {
+		if a.Name != r.Question {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
 // ReadReply reads a DNS message that a trusted resolver sent to somebody who asked it. Only the answer section counts,
 // and in it only owners that are reachable from the question through CNAME and DNAME records; hints of HTTPS and
 // SVCB records count as addresses. A message cut off, one with lies in its counts and the like give what can be read.

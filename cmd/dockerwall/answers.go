@@ -187,8 +187,9 @@ func (a *answers) read(ctx context.Context, messages []hold.Message) []<-chan st
 	var with []int // messages that have some of it
 	for i, m := range messages {
 		reply := resolver.ReadReply(m.Data)
-		if m.Unsure { // only the name counts, and only for a question of our own
-			reply = resolver.Reply{Question: reply.Question, Unread: reply.Question != ""}
+		names := reply.Names()
+		if m.Unsure { // only the names count, and only for questions of our own
+			reply = resolver.Reply{Question: reply.Question, Unread: len(names) > 0}
 		}
 		these := a.resolver.Learn(reply)
 		if len(these) > 0 {
@@ -196,7 +197,7 @@ func (a *answers) read(ctx context.Context, messages []hold.Message) []<-chan st
 		}
 		a.tally(reply, these)
 		if reply.Unread {
-			waits[i] = a.ask(ctx, reply.Question)
+			waits[i] = a.ask(ctx, names)
 		}
 	}
 	if done := a.learn(found); done != nil {
@@ -222,9 +223,9 @@ func (a *answers) tally(reply resolver.Reply, found []resolver.Found) {
 	}
 }
 
-// ask asks for a name beside; the channel is closed when its addresses are committed. It is nil when too much is
+// ask asks for names beside; the channel is closed when their addresses are committed. It is nil when too much is
 // asked already.
-func (a *answers) ask(ctx context.Context, name string) <-chan struct{} {
+func (a *answers) ask(ctx context.Context, names []string) <-chan struct{} {
 	select {
 	case a.slots <- struct{}{}:
 	default:
@@ -237,7 +238,7 @@ func (a *answers) ask(ctx context.Context, name string) <-chan struct{} {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
-		if committed := a.learn(a.resolver.Ask(ctx, name)); committed != nil {
+		if committed := a.learn(a.resolver.Ask(ctx, names...)); committed != nil {
 			select {
 			case <-committed:
 			case <-ctx.Done():

@@ -103,6 +103,10 @@ func TestFirstContactsLoseNoPacket(t *testing.T) {
 		w.DNS.SetAnswer("www.shop.example", lab.Answer{CNAMEs: []string{"shop.fresh.example", "pop.cdn.example"}, Addrs: []netip.Addr{freshAddr(5001)}, TTL: 60})
 		b.asks(t, "www.shop.example")
 		b.connectsAtOnce(t, freshAddr(5001))
+		w.DNS.SetAnswer("www.tcp.example", lab.Answer{CNAMEs: []string{"tcp.fresh.example"}, Addrs: []netip.Addr{freshAddr(5002)}, TTL: 60})
+		w.DNS.Set("tcp.fresh.example", freshAddr(5002)) // for the question that the daemon asks itself
+		b.asks(t, "www.tcp.example", "-proto", "tcp")
+		b.connectsAtOnce(t, freshAddr(5002))
 	})
 	w.drained(t)
 }
