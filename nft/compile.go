@@ -25,7 +25,8 @@ type compiled struct {
 	table   Table
 	sources []compiledSource
 	env     string          // all that a container's fragment depends on besides the container
-	learned map[string]bool // chains of containers whose fragment has more addresses than ruleset
+	learned map[string]bool // owners whose fragment has more addresses than ruleset
+	grown   map[string]bool // sets of these whose elements nobody else has
 }
 
 // compiledSource is what one shared source adds to the table.

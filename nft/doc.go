@@ -1,12 +1,15 @@
 // Package nft is table inet dockerwall: as a value, as text, as the difference between two of them, and
-// as the kernel holds it. It is the one place that speaks to nf_tables.
+// as the kernel holds it; and beside it the tables that stop DNS answers. It is the one place that speaks to nf_tables.
 //
 //	Ruleset ── Table ──> Table ── Diff(old, new) ──> Plan ── commit ──> kernel
-//	 values    compile     │                          batches              │
+//	 values    compile     │                          batches     │        │
+//	Tap ────── table ──────┤                          Learned ────┘        │
 //	                       └─> String: nft(8) text          ReadLive <─────┘
 //
 // [Ruleset] is what is wanted: plain values without handles or clocks, and JSON. [Ruleset.Judge] says what
 // the kernel would do with a packet; [Ruleset.Validate] what it would refuse. [Kernel] is the one writer.
+// [Kernel.Learn] is the short path for the addresses of a DNS answer: elements of sets that stand, in one batch. The
+// next [Kernel.Apply] takes away what its ruleset lacks of them.
 //
 // # The table
 //
@@ -41,13 +44,31 @@
 // source. Chains and maps of the layout are never replaced while they fence: a [Diff] adds and takes away,
 // and all that a packet can see of one change is in one batch.
 //
+// # The tap
+//
+// [Tap] is tables ip dockerwall-dns and ip6 dockerwall-dns: three base chains at "filter - 12", so that an answer waits
+// before it is judged. They match conntrack replies of trusted resolvers, and hand them to a queue, or to an nflog group.
+//
+//	forward   asked of port 53 of @resolvers, not by @bridges but from where the server is (fib), to @fenced
+//	          from @containers, resolvers that are containers: bridge . address . port, to @fenced
+//	input     the daemon's own questions (ct mark)      accept
+//	          asked of port 53 of @host, over lo, or not by @bridges but from where the server is
+//	          from @containers
+//	output    the daemon's own questions (meta mark)    ct mark set; goes on
+//	          asked of port 53 of @resolvers, which are on the host, to @fenced
+//
+// They deny nothing: whatever is not matched, not within @clients' limits, or finds nobody who reads the queue and says
+// so in @alive goes on unread. The tables end with the daemon where the kernel knows owners; they are no part of a
+// Ruleset, and neither [Ruleset.Judge] nor [ReadLive] knows of them.
+//
 // # Neighbours
 //
 // An accept here ends only our chain; Docker, ufw and firewalld still decide after it. A drop here is
 // final. So the table works beside iptables-nft, iptables-legacy and Docker's own nftables backend, whoever
 // comes first, and needs nothing of them. Others may rely on this:
 //
-//   - nothing outside the table is ever changed, and the table marks no packet and touches no conntrack entry;
+//   - nothing outside the tables is ever changed, and they mark no packet. The tap sets the conntrack mark of the
+//     daemon's own connections, those whose packets it sends with that mark, and of no others;
 //   - a packet that neither comes from a fenced or unknown br-* bridge nor goes to a fenced one is never judged;
 //   - replies to connections that somebody else opened to a container pass.
 //

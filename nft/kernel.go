@@ -261,6 +261,7 @@ func (k *Kernel) Remove() error {
 			return explainErrno(fmt.Errorf("remove table %s: %w", tapName(f), err))
 		}
 	}
+	k.tap.holds = false
 	standing, err := k.standing()
 	if err != nil {
 		return explainErrno(fmt.Errorf("remove table: %w", err))

@@ -50,13 +50,7 @@ func (k *Kernel) Learn(all []Learned) error {
 		k.known = false
 		return explainErrno(fmt.Errorf("learn addresses: %w", err))
 	}
-	k.last.table = k.last.table.with(batch)
-	if k.last.learned == nil {
-		k.last.learned = map[string]bool{}
-	}
-	for _, add := range batch {
-		k.last.learned[ownerOf(add.set.Name)] = true
-	}
+	k.last.learn(batch)
 	return nil
 }
 
@@ -99,22 +93,36 @@ func (m *missing) add(name string, elements []Element) {
 	}
 }
 
-// with returns t with elements added to its sets; t itself stays as it is.
-func (t Table) with(batch []addElements) Table {
-	out := Table{Fragments: slices.Clone(t.Fragments)}
-	changed := map[string]*Fragment{}
-	for _, add := range batch {
-		owner := ownerOf(add.set.Name)
-		f := changed[owner]
-		if f == nil {
-			i, _ := slices.BinarySearchFunc(out.Fragments, owner, func(f *Fragment, o string) int { return strings.Compare(f.Owner, o) })
-			f = &Fragment{}
-			*f = *out.Fragments[i]
-			f.Sets = slices.Clone(f.Sets)
-			out.Fragments[i], changed[owner] = f, f
-		}
-		j := slices.IndexFunc(f.Sets, func(s Set) bool { return s.Name == add.set.Name })
-		f.Sets[j].Elements = exchange(f.Sets[j].Elements, nil, add.elements)
+// learn adds elements to the sets of the table, in place: what costs is what is added, not what is there. A fragment and
+// a set's elements are copied the first time, for the compiler and the ruleset before may share them.
+func (c *compiled) learn(batch []addElements) {
+	if c.learned == nil {
+		c.learned, c.grown = map[string]bool{}, map[string]bool{}
 	}
-	return out
+	for _, add := range batch {
+		f := c.private(ownerOf(add.set.Name))
+		j, _ := slices.BinarySearchFunc(f.Sets, add.set.Name, func(s Set, n string) int { return strings.Compare(s.Name, n) })
+		set := &f.Sets[j]
+		if !c.grown[set.Name] || len(add.elements) > few {
+			set.Elements = exchange(set.Elements, nil, add.elements)
+			c.grown[set.Name] = true
+			continue
+		}
+		for _, e := range add.elements {
+			at, _ := slices.BinarySearchFunc(set.Elements, e, compareElements)
+			set.Elements = slices.Insert(set.Elements, at, e)
+		}
+	}
+}
+
+// private is the fragment of an owner, which nobody else has.
+func (c *compiled) private(owner string) *Fragment {
+	i, _ := slices.BinarySearchFunc(c.table.Fragments, owner, func(f *Fragment, o string) int { return strings.Compare(f.Owner, o) })
+	if !c.learned[owner] {
+		own := *c.table.Fragments[i]
+		own.Sets = slices.Clone(own.Sets)
+		c.table.Fragments[i] = &own
+		c.learned[owner] = true
+	}
+	return c.table.Fragments[i]
 }

@@ -57,6 +57,8 @@ type oracle struct {
 	flows []frame // known to conntrack before there is a fence, by wire
 	wires []string
 	pairs map[[2]netip.Addr]bool // of protocols without ports
+
+	tapping bool
 	// counts of what was compared, so that a test of nothing fails
 	compared map[string]int
 }
@@ -77,11 +79,12 @@ func TestJudgeAgreesWithKernel(t *testing.T) {
 			r = o.settle(r)
 		}
 		apply(t, k, r)
+		o.tap(t, k, i)
 		o.round(t, k, r)
 	}
 	t.Logf("compared: %v", o.compared)
 	for _, what := range []string{"pass", "deny", "forward", "input", "tcp", "udp", "icmp", "ipv6-icmp", "sctp", "47", "v4", "v6", "new", "established", "related", "invalid",
-		"stray", "dnat", "broadcast", "multicast", "same network", "reason denied", "reason unknown", "reason invalid", "reason stray", "reason multicast", "audit"} {
+		"stray", "dnat", "broadcast", "multicast", "same network", "tapped", "reason denied", "reason unknown", "reason invalid", "reason stray", "reason multicast", "audit"} {
 		if o.compared[what] == 0 {
 			t.Errorf("no packet of kind %q was compared", what)
 		}
@@ -89,6 +92,18 @@ func TestJudgeAgreesWithKernel(t *testing.T) {
 	if n := o.compared["pass"] + o.compared["deny"]; n < 1000 {
 		t.Errorf("only %d packets compared", n)
 	}
+}
+
+// tap has answers of the server of openFlows stopped, each way that the kernel knows and not at all in turn: nobody
+// reads them, so they go on, and are judged as ever.
+func (o *oracle) tap(t *testing.T, k *Kernel, round int) {
+	modes := append([]TapMode{TapOff}, k.Features().Taps...)
+	tap := Tap{Mode: modes[round%len(modes)], Queue: 5300, Fenced: []string{"br-blue", "docker0"}}
+	for _, server := range []string{"198.51.100.99:4444", "[2001:db8:9::99]:4444"} {
+		tap.Containers = append(tap.Containers, TapServer{"wan", netip.MustParseAddrPort(server)})
+	}
+	applyTap(t, k, tap)
+	o.tapping = tap.Mode != TapOff
 }
 
 // openFlows makes connections that stand before the fence does: one each of udp and tcp from some
@@ -226,7 +241,7 @@ func (o *oracle) note(r Ruleset, p Packet, j Judgement) {
 		"pass": j.Pass, "deny": !j.Pass, p.Hook.String(): true, protoName(p.Proto): true, "v4": p.Src.Is4(), "v6": !p.Src.Is4(),
 		[...]string{"new", "established", "related", "invalid"}[p.State]: true, "stray": p.Stray, "dnat": p.DNAT, "broadcast": p.Broadcast,
 		"multicast": p.Dst.IsMulticast(), "same network": p.Hook == Forward && p.In == p.Out && p.InBridge, "reason " + string(j.Reason): true,
-		"audit": j.Pass && j.Reason != "" && !r.DryRun,
+		"audit": j.Pass && j.Reason != "" && !r.DryRun, "tapped": o.tapping && p.In == "wan" && p.State == StateEstablished && p.Hook == Forward,
 	}
 	for kind, yes := range kinds {
 		if yes {

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 )
@@ -13,6 +14,7 @@ type frame struct {
 	Proto        uint8
 	Sport, Dport uint16
 	Flags        uint8  // of TCP
+	Ack          uint32 // of TCP; 1 if left out, as every sequence number is
 	Type, Code   uint8  // of ICMP and ICMPv6
 	Payload      []byte // after the transport header
 	BadSum       bool
@@ -62,7 +64,8 @@ func (f frame) transport() []byte {
 	at := -1
 	switch f.Proto {
 	case TCP:
-		b = append(ports, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, f.Flags, 0xff, 0xff, 0, 0, 0, 0)
+		b = binary.BigEndian.AppendUint32(append(ports, 0, 0, 0, 1), cmp.Or(f.Ack, 1))
+		b = append(b, 0x50, f.Flags, 0xff, 0xff, 0, 0, 0, 0)
 		at = 16
 	case UDP:
 		b = binary.BigEndian.AppendUint16(ports, uint16(8+len(f.Payload)))

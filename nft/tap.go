@@ -43,16 +43,17 @@ type Tap struct {
 	// Mark is what the daemon's own questions carry (SO_MARK), 0 for none. The mark of their connections is
 	// set to it too; their answers pass.
 	Mark uint32
-	// Fenced are the bridges whose containers' answers count, and Bridges all of Docker's, both sorted.
+	// Fenced are the bridges whose containers' answers count, and Bridges all of Docker's; both sorted, each once.
 	Fenced, Bridges []string
 	// Resolvers are the servers whose answers go through the host, or come from it; Host those that
-	// the host's own processes ask, dockerd among them. Both sorted.
+	// the host's own processes ask, dockerd among them. Both sorted, each once.
 	Resolvers, Host []netip.Addr
-	// Containers are servers which are containers, sorted.
+	// Containers are servers which are containers; sorted, each once.
 	Containers []TapServer
 }
 
-// TapServer is a resolver in a container: only what comes from its own bridge, address and port counts.
+// TapServer is a resolver in a container: only what comes from its own bridge, address and port counts. Who shares
+// that bridge can take the address, and is believed then: addresses are not bound to ports here.
 type TapServer struct {
 	Bridge string
 	netip.AddrPort
@@ -193,125 +194,24 @@ func tapFamily(f family) nftables.TableFamily {
 	return nftables.TableFamilyIPv6
 }
 
-// validate says what the kernel would refuse of t.
-func (t Tap) validate() error {
-	for _, name := range slices.Concat(t.Fenced, t.Bridges) {
-		if err := (Ruleset{Free: []string{name}}).Validate(); err != nil {
-			return err
-		}
+// Validate says what the kernel would refuse of t, or take for something else.
+func (t Tap) Validate() error {
+	if t.Mode > TapNFTQueue {
+		return fmt.Errorf("mode %d is not one", t.Mode)
 	}
+	bridges, addrs := slices.Concat(t.Fenced, t.Bridges), slices.Concat(t.Resolvers, t.Host)
 	for _, s := range t.Containers {
-		if err := (Ruleset{Free: []string{s.Bridge}}).Validate(); err != nil {
+		bridges, addrs = append(bridges, s.Bridge), append(addrs, s.Addr())
+	}
+	for _, name := range bridges {
+		if err := validInterface(name); err != nil {
+			return fmt.Errorf("bridge %q: %w", name, err)
+		}
+	}
+	for _, a := range addrs {
+		if err := validAddr(a); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// tapped is a tap as the kernel holds it.
-type tapped struct {
-	known  bool
-	holds  bool
-	tables map[family]Table
-}
-
-// ApplyTap makes the tap's tables equal to t. Chains stay while there is a tap: taking a hook away makes the kernel
-// drop all packets that wait in queues (nfqnl_nf_hook_drop).
-func (k *Kernel) ApplyTap(t Tap) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.removed {
-		return ErrRemoved
-	}
-	if err := t.validate(); err != nil {
-		return fmt.Errorf("refuse DNS tap: %w", err)
-	}
-	for _, f := range k.features.families {
-		if err := k.applyTap(f, t.table(f)); err != nil {
-			k.tap.known = false
-			return explainErrno(fmt.Errorf("commit table %s: %w", tapName(f), err))
-		}
-	}
-	k.tap.known, k.tap.holds = true, t.holds()
-	return k.beat()
-}
-
-// Beat says that the daemon lives, for the next three seconds. Without beats answers pass as if nobody read the queue. It
-// does nothing while there is no queue.
-func (k *Kernel) Beat() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.beat()
-}
-
-// beat puts the elements in anew: adding one that is there extends nothing before 6.12, and deleting one that has
-// just expired voids a batch, so it is added before.
-func (k *Kernel) beat() error {
-	if !k.tap.known || !k.tap.holds {
-		return nil
-	}
-	alive := Set{Name: setAlive, Types: []keyType{typeProto}, Timeout: aliveFor}
-	both := protoSet("", TCP, UDP).Elements
-	for _, f := range k.features.families {
-		table := &nftables.Table{Name: tapTable, Family: tapFamily(f)}
-		err := k.send(table, tapName(f), []Op{addElements{alive, both}, delElements{alive, both}, addElements{alive, both}})
-		if err != nil {
-			k.tap.known = false
-			return explainErrno(fmt.Errorf("keep table %s alive: %w", tapName(f), err))
-		}
-	}
-	return nil
-}
-
-func (k *Kernel) applyTap(f family, wanted Table) error {
-	table := &nftables.Table{Name: tapTable, Family: tapFamily(f)}
-	old, gone := k.tap.tables[f], len(wanted.Fragments) == 0
-	plan := Diff(old, wanted)
-	switch {
-	case !k.tap.known:
-		// Whatever stands: what an older kernel let a daemon that was killed leave, or a stranger's change.
-		k.conn.AddTable(&nftables.Table{Name: tapTable, Family: tapFamily(f), Flags: k.standingTap(f)})
-		k.conn.DelTable(table)
-		plan = Diff(Table{}, wanted)
-	case gone && len(old.Fragments) > 0:
-		k.conn.DelTable(table)
-		plan = Plan{}
-	case plan.Empty():
-		return nil
-	}
-	if !gone {
-		table.Flags = k.tapFlags()
-		k.conn.AddTable(table)
-	}
-	if err := k.send(table, tapName(f), slices.Concat(plan.Commit, plan.Cleanup)); err != nil {
-		return err
-	}
-	if k.tap.tables == nil {
-		k.tap.tables = map[family]Table{}
-	}
-	k.tap.tables[f] = wanted
-	return nil
-}
-
-// tapFlags make the kernel take the tables away when the daemon ends, however it does: without a reader they
-// are of no use.
-func (k *Kernel) tapFlags() nftables.TableFlags {
-	if k.features.Owner {
-		return nftables.TableFlagOwner
-	}
-	return 0
-}
-
-// standingTap is the flags that name a table which may stand: an owned one can only be ours.
-func (k *Kernel) standingTap(f family) nftables.TableFlags {
-	tables, err := k.conn.ListTablesOfFamily(tapFamily(f))
-	if err != nil {
-		return 0
-	}
-	for _, t := range tables {
-		if t.Name == tapTable {
-			return t.Flags
-		}
-	}
-	return k.tapFlags()
 }

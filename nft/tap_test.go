@@ -113,24 +113,37 @@ func TestATapReplacesWhatStands(t *testing.T) {
 	if text := lab.Nft(t, n, "", "list", "tables"); text != "" {
 		t.Errorf("left behind: %s", text)
 	}
+	if err := k.Beat(); err != nil {
+		t.Errorf("a beat after the table was removed: %v", err)
+	}
 	if err := k.ApplyTap(sampleTap(TapXTQueue)); !errors.Is(err, ErrRemoved) {
 		t.Errorf("a tap after the table was removed: %v", err)
 	}
 }
 
-func TestATapThatNamesNoInterfaceIsRefused(t *testing.T) {
+func TestATapThatTheKernelWouldMisreadIsRefused(t *testing.T) {
 	k := open(t, namespace(t))
+	server := func(bridge, addr string) []TapServer {
+		return []TapServer{{bridge, netip.AddrPortFrom(netip.MustParseAddr(addr), 53)}}
+	}
 	for name, spoil := range map[string]func(*Tap){
-		"fenced":    func(tap *Tap) { tap.Fenced = []string{"a bridge"} },
-		"docker's":  func(tap *Tap) { tap.Bridges = []string{"br-longer-than-15"} },
-		"container": func(tap *Tap) { tap.Containers = []TapServer{{"", netip.MustParseAddrPort("192.0.2.1:53")}} },
+		"a fenced bridge with a space":         func(tap *Tap) { tap.Fenced = []string{"a bridge"} },
+		"a bridge with a name too long":        func(tap *Tap) { tap.Bridges = []string{"br-longer-than-15"} },
+		"a container on no bridge":             func(tap *Tap) { tap.Containers = server("", "192.0.2.1") },
+		"a container without an address":       func(tap *Tap) { tap.Containers = []TapServer{{Bridge: "br-blue"}} },
+		"a container with a mapped address":    func(tap *Tap) { tap.Containers = server("br-blue", "::ffff:192.0.2.1") },
+		"a resolver that is no address":        func(tap *Tap) { tap.Resolvers = []netip.Addr{{}} },
+		"a resolver with a zone":               func(tap *Tap) { tap.Resolvers = addrsOf("fe80::1%eth0") },
+		"the host's resolver's address mapped": func(tap *Tap) { tap.Host = addrsOf("::ffff:127.0.0.53") },
+		"a mode that is none":                  func(tap *Tap) { tap.Mode = TapNFTQueue + 1 },
+		"a bridge with a star at its end":      func(tap *Tap) { tap.Bridges = []string{"br-*"} },
 	} {
 		tap := sampleTap(TapXTQueue)
-		spoil(&tap)
-		if err := k.ApplyTap(tap); err == nil {
+		if spoil(&tap); k.ApplyTap(tap) == nil {
 			t.Errorf("%s: applied", name)
 		}
 	}
+	applyTap(t, k, sampleTap(TapXTQueue))
 }
 
 func TestTheProbeKnowsHowToHoldAnswers(t *testing.T) {

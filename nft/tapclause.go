@@ -27,12 +27,13 @@ func fromLoopback() clause {
 	}}
 }
 
-// fibSource is "fib saddr . iif oif exists": a packet to the source would leave by the interface this one came
-// in by. It is never so for the host's own addresses on lo (nft_fib_ipv4.c, RTN_LOCAL).
+// fibSource is "fib saddr . mark . iif oif exists": a packet to the source, with this one's mark, would leave by the
+// interface this one came in by. Whether that is so on lo depends on the kernel (nft_fib_ipv4.c: RTN_LOCAL, and
+// nft_fib_can_skip of newer ones). Of equal IPv6 routes only the one that a hash of the addresses picks counts.
 func fibSource() clause {
-	return clause{"fib saddr . iif oif exists", func() []expr.Any {
+	return clause{"fib saddr . mark . iif oif exists", func() []expr.Any {
 		return []expr.Any{
-			&expr.Fib{Register: reg32, FlagSADDR: true, FlagIIF: true, ResultOIF: true, FlagPRESENT: true},
+			&expr.Fib{Register: reg32, FlagSADDR: true, FlagMARK: true, FlagIIF: true, ResultOIF: true, FlagPRESENT: true},
 			equal(binaryutil.NativeEndian.PutUint32(1)),
 		}
 	}}

@@ -2,11 +2,14 @@ package nft
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/mdlayher/netlink"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,12 +25,15 @@ func (k *Kernel) Watch(ctx context.Context, changed func(lost bool)) error {
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_ = conn.SetReadBuffer(watchBuffer) // a smaller one loses notifications, of which we hear
-	if err := conn.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
-		return explainErrno(fmt.Errorf("subscribe to nf_tables changes: %w", err))
-	}
 	port, err := k.conn.GetPortID()
 	if err != nil {
 		return fmt.Errorf("read netlink port: %w", err)
+	}
+	if err := conn.SetBPF(exceptFrom(port)); err != nil {
+		return fmt.Errorf("filter nf_tables changes: %w", err)
+	}
+	if err := conn.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
+		return explainErrno(fmt.Errorf("subscribe to nf_tables changes: %w", err))
 	}
 	for {
 		messages, err := conn.Receive()
@@ -42,6 +48,23 @@ func (k *Kernel) Watch(ctx context.Context, changed func(lost bool)) error {
 			changed(false)
 		}
 	}
+}
+
+// exceptFrom hides the notifications of a port's own commits from the socket: each would wake the reader. One datagram
+// has those of one commit (nf_tables_api.c, nft_commit_notify). The filter reads nlmsg_pid in network order.
+func exceptFrom(port uint32) []bpf.RawInstruction {
+	var pid [4]byte
+	binary.NativeEndian.PutUint32(pid[:], port)
+	filter, err := bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: 12, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(pid[:]), SkipFalse: 1},
+		bpf.RetConstant{Val: 0},
+		bpf.RetConstant{Val: math.MaxUint32},
+	})
+	if err != nil {
+		panic(err) // it is a constant but for the port
+	}
+	return filter
 }
 
 // foreign says whether one of the messages tells of a change of our table by another netlink port:

@@ -74,8 +74,8 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// recall adds what names mean now, and returns what it asked for. They are asked for before they are looked up: a name that is new to the
-// resolver may have an address already, from the table that an earlier daemon left.
+// recall adds what names mean now, and returns what it asked for. They are asked for before they are looked up: a
+// name that is new to the resolver may have an address already, from the table that an earlier daemon left.
 func (g *Gather) recall(s *State) resolver.Wanted {
 	wanted := Names(*s)
 	g.Resolver.Want(wanted)

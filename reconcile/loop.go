@@ -59,7 +59,7 @@ type Loop struct {
 
 	// learning is held from the look at what names mean to the end of the commit that is built from it: what
 	// is learned meanwhile waits, or that commit would take it away again.
-	learning sync.Mutex
+	learning lock
 	index    index
 	waiting  []chan struct{} // answers that need a whole commit
 	ended    bool            // there is no run to wait for
@@ -86,7 +86,7 @@ func New(o Options) (*Loop, error) {
 	if o.Leaving == nil {
 		o.Leaving = func([]nft.Container) {}
 	}
-	return &Loop{options: o, kick: make(chan struct{}, 1), index: newIndex()}, nil
+	return &Loop{options: o, kick: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex()}, nil
 }
 
 func setDefault(d *time.Duration, value time.Duration) {

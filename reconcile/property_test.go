@@ -12,6 +12,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/resolver"
 )
 
 // goodTokens meet one another: each concerns destinations of worldPackets.
@@ -21,6 +22,7 @@ func goodTokens() []string {
 		"192.0.2.7", "192.0.2.8", "192.0.2.0/24", "192.0.2.6-192.0.2.8", "192.0.2.7:443", "192.0.2.8:443", "192.0.2.7:80-443/tcp", "192.0.2.0/24:53/udp", "192.0.2.8/icmp", "192.0.2.7/icmp", "192.0.2.0/24/icmp",
 		"203.0.113.10", "203.0.113.0/28:443", "203.0.113.8/29:80-500/tcp", "2001:db8:1::10", "[2001:db8:1::/48]:443", "::/0", "0.0.0.0/0", "10.0.0.0/8",
 		"198.51.100.1", "198.51.100.1:22/tcp", "172.17.0.1:22", "172.17.0.0/16", "172.18.0.2:80", "172.18.0.0/16",
+		"*.b.example.com:443", "*.com:80/tcp",
 		"_host_", "_host_:22/tcp", "_host_:8080", "_internet_", "_internet_:443", "*", "*:80", "*/icmp", "_dns_",
 	}
 }
@@ -56,10 +58,28 @@ func worldPackets(t testing.TB) []nft.Packet {
 // ruleset is what single makes of two texts.
 func ruleset(t testing.TB, label, preset string) nft.Ruleset {
 	s := single(label, preset)
-	s.Names = packetNames()
+	s.Names, s.Below, s.DeniedBelow = packetNames(), packetBelow(), packetDenied()
 	state, _ := s.state()
 	r, _ := build(t, state)
 	return r
+}
+
+// packetBelow and packetDenied are what was learned beneath wildcards in property tests.
+func packetBelow() map[string]beneath {
+	return map[string]beneath{
+		"example.com":   {"x.example.com": addrs("192.0.2.6", "10.9.9.9", "198.51.100.1"), "y.b.example.com": addrs("203.0.113.16")},
+		"b.example.com": {"y.b.example.com": addrs("203.0.113.16")},
+		"com":           {"x.example.com": addrs("192.0.2.6"), "y.b.example.com": addrs("203.0.113.16")},
+		"example.net":   {"x.example.net": addrs("9.9.9.9", "172.17.0.1", "2001:db8:1::10")},
+	}
+}
+
+func packetDenied() map[string]beneath {
+	return map[string]beneath{
+		"example.com":   {"y.b.example.com": addrs("203.0.113.16", "192.0.2.8", "172.18.0.2")},
+		"b.example.com": {"y.b.example.com": addrs("203.0.113.16", "192.0.2.8", "172.18.0.2")},
+		"example.net":   {"z.example.net": addrs("9.9.9.9", "198.51.100.1")},
+	}
 }
 
 // widened is a packet that passes by more and not by less.
@@ -135,13 +155,18 @@ func TestNamesNeverOpenWhatIsGuarded(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		label := rapid.SampledFrom([]string{"www.example.com", "*.example.com", "www.example.com:443", "*.example.com, www.example.com/tcp"}).Draw(rt, "label")
 		meant := rapid.SliceOfDistinct(rapid.SampledFrom(append(guarded, addrs("203.0.113.1", "10.1.1.1")...)), rapid.ID[netip.Addr]).Draw(rt, "addresses")
-		deny := rapid.Bool().Draw(rt, "deny")
+		deny, learned := rapid.Bool().Draw(rt, "deny"), rapid.Bool().Draw(rt, "learned")
 		text := label
 		if deny {
 			text = "*, _host_, _internet_, !" + strings.ReplaceAll(label, ", ", ", !")
 		}
 		s := single(text, "")
 		s.Names = map[string]addrList{"www.example.com": meant}
+		if learned && strings.Contains(label, "*") {
+			s.Names = nil
+			s.Below = map[string]beneath{"example.com": {"x.example.com": meant}}
+			s.DeniedBelow = s.Below
+		}
 		state, _ := s.state()
 		r, _ := build(t, state)
 		for _, a := range guarded {
@@ -162,7 +187,8 @@ func TestNamesNeverOpenWhatIsGuarded(t *testing.T) {
 func TestOrderOfInputDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := single(join(drawText(rt, "label")), join(drawText(rt, "default")))
-		s.Names = packetNames()
+		s.Names, s.Below, s.DeniedBelow = packetNames(), drawBelow(rt, "below"), drawBelow(rt, "denied")
+		s.Unknown = rapid.SliceOf(rapid.SampledFrom([]string{"*.example.com", "*.com", "www.example.com"})).Draw(rt, "unknown")
 		s.GatewayNetworks = rapid.SampledFrom([]string{"", "!other", "bridge", "bridge, other", "!bridge, gone"}).Draw(rt, "networks")
 		s.Bridges = []string{"docker0", "br-x", "br-lan", "br-lan"}
 		bad := map[string]string{"dockerwall.outbound": "x, *.com"}
@@ -182,6 +208,13 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 		}
 		mixed.Interfaces.Bridges = rapid.Permutation(mixed.Interfaces.Bridges).Draw(rt, "bridges")
 		mixed.Resolvers.Containers = rapid.Permutation(mixed.Resolvers.Containers).Draw(rt, "resolvers")
+		for _, below := range []map[string][]resolver.Named{mixed.Below, mixed.DeniedBelow} {
+			for parent, named := range below {
+				if len(named) > 1 {
+					below[parent] = rapid.Permutation(named).Draw(rt, "learned beneath "+parent)
+				}
+			}
+		}
 		again, problemsAgain := build(t, mixed)
 		plainly := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 		if diff := cmp.Diff(r, again, plainly); diff != "" {
@@ -202,7 +235,7 @@ func FuzzBuild(f *testing.F) {
 	packets := worldPackets(f)
 	f.Fuzz(func(t *testing.T, label, preset, networks string) {
 		s := single(label, preset)
-		s.Names = packetNames()
+		s.Names, s.Below, s.DeniedBelow = packetNames(), packetBelow(), packetDenied()
 		s.GatewayNetworks = networks
 		state, _ := s.state()
 		r, problems := build(t, state)

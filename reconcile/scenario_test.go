@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"slices"
@@ -28,11 +29,17 @@ type scenario struct {
 	Bridges         []string
 	Names           map[string][]netip.Addr
 	Denied          map[string][]netip.Addr // what denied names meant before, besides Names
-	Unknown         []string                // denied names of which nothing is known
+	Unknown         []string                // denied names of which nothing is known, and wildcards of which too much is
+	Below           map[string]beneath      // what was learned beneath wildcards, by what stands behind the "*."
+	DeniedBelow     map[string]beneath      // likewise, beneath denied ones
+	PrivateNames    []string
 	Images          map[string]map[string]string
 	Networks        []scenarioNetwork
 	Containers      []scenarioContainer
 }
+
+// beneath are addresses of names.
+type beneath map[string][]netip.Addr
 
 type scenarioNetwork struct {
 	Name, ID, Bridge string
@@ -51,7 +58,13 @@ func (s scenario) state() (State, []Problem) {
 	out := State{
 		Interfaces: hostnet.Interfaces{Addrs: s.Host, Bridges: s.Bridges},
 		Names:      s.Names, Resolvers: resolver.Servers{Containers: s.Resolvers},
-		Config: Config{DryRun: s.DryRun, LogGroup: 32},
+		Below: listed(s.Below), DeniedBelow: listed(s.DeniedBelow),
+		Config: Config{DryRun: s.DryRun, LogGroup: 32, PrivateNames: s.PrivateNames},
+	}
+	for _, token := range s.Unknown {
+		if parent, wild := strings.CutPrefix(token, "*."); wild {
+			out.DeniedBelow[parent] = nil
+		}
 	}
 	var problems []Problem
 	note := func(found []policy.Problem) {
@@ -82,6 +95,21 @@ func (s scenario) state() (State, []Problem) {
 	}
 	out.Denied = s.denied(out)
 	return out, problems
+}
+
+// listed is as a resolver lists it, but that an address may stand there under each of its names.
+func listed(below map[string]beneath) map[string][]resolver.Named {
+	out := make(map[string][]resolver.Named, len(below))
+	for parent, names := range below {
+		out[parent] = []resolver.Named{}
+		for name, addrs := range names {
+			for _, a := range addrs {
+				out[parent] = append(out[parent], resolver.Named{Addr: a, Name: name})
+			}
+		}
+		slices.SortFunc(out[parent], func(x, y resolver.Named) int { return cmp.Or(x.Addr.Compare(y.Addr), strings.Compare(x.Name, y.Name)) })
+	}
+	return out
 }
 
 // denied is what is known of denied names: all but Unknown.
@@ -190,6 +218,11 @@ func turn(s *State) {
 	}
 	for _, a := range s.Denied {
 		slices.Reverse(a)
+	}
+	for _, below := range []map[string][]resolver.Named{s.Below, s.DeniedBelow} {
+		for _, named := range below {
+			slices.Reverse(named)
+		}
 	}
 }
 

@@ -104,6 +104,10 @@ func (b *builder) unknown(denied []named, about Problem) (found bool) {
 			Message: "the denied name's addresses are not known yet, or are too many to remember; no allow of " + source + " counts until a resolver answers",
 			Remedy:  "check the name and the resolvers, or deny the address itself",
 		}
+		if n.pattern.Wild() {
+			about.Message = "more addresses were heard of beneath the denied wildcard than can be remembered; no allow of " + source + " counts"
+			about.Remedy = "deny the addresses themselves"
+		}
 		b.report(about)
 	}
 	return found

@@ -3,9 +3,7 @@ package reconcile
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
-	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -39,8 +37,9 @@ func BuildTap(s State, r nft.Ruleset, t TapSetting) nft.Tap {
 		out.Fenced = append(out.Fenced, b.Name)
 	}
 	for _, server := range s.Resolvers.Named {
-		if bridge := bridgeOf(s, server.Addr()); bridge != "" {
-			out.Containers = append(out.Containers, nft.TapServer{Bridge: bridge, AddrPort: server})
+		addr, ok := plain(server.Addr())
+		if bridge := bridgeOf(s, addr); ok && bridge != "" {
+			out.Containers = append(out.Containers, nft.TapServer{Bridge: bridge, AddrPort: netip.AddrPortFrom(addr, server.Port())})
 		}
 	}
 	slices.SortFunc(out.Containers, func(a, b nft.TapServer) int { return a.AddrPort.Compare(b.AddrPort) })
@@ -73,7 +72,7 @@ func namedOnPort(servers []netip.AddrPort) (addrs []netip.Addr) {
 func dockerBridges(s State) []string {
 	names := []string{"docker0", "docker_gwbridge"}
 	for _, n := range s.Docker.Networks {
-		if n.Bridge != "" && isInterface(n.Bridge) {
+		if isInterface(n.Bridge) {
 			names = append(names, n.Bridge)
 		}
 	}
@@ -86,18 +85,17 @@ func dockerBridges(s State) []string {
 	return slices.Compact(names)
 }
 
-// bridgeOf is the bridge of the network that addr belongs to, "" if there is none. The host's own addresses on it
-// are no container's.
-func bridgeOf(s State, addr netip.Addr) string {
+// bridgeOf is the bridge of the network that addr belongs to, "" if there is none; of several the first by name. The
+// host's own addresses on it are no container's.
+func bridgeOf(s State, addr netip.Addr) (bridge string) {
 	if slices.Contains(plainAddrs(s.Interfaces.Addrs), addr) {
 		return ""
 	}
-	i := slices.IndexFunc(s.Docker.Networks, func(n docker.Network) bool {
-		return n.Bridge != "" && isInterface(n.Bridge) &&
-			slices.ContainsFunc(plainPrefixes(n.Subnets), func(p netip.Prefix) bool { return p.Contains(addr) })
-	})
-	if i < 0 {
-		return ""
+	for _, n := range s.Docker.Networks {
+		within := slices.ContainsFunc(plainPrefixes(n.Subnets), func(p netip.Prefix) bool { return p.Contains(addr) })
+		if within && isInterface(n.Bridge) && (bridge == "" || n.Bridge < bridge) {
+			bridge = n.Bridge
+		}
 	}
-	return strings.Clone(s.Docker.Networks[i].Bridge)
+	return bridge
 }

@@ -1,0 +1,97 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/hostnet"
+)
+
+type fakeEngine struct {
+	mu          sync.Mutex
+	host        docker.Host
+	err         error
+	invalidated int
+	listed      int
+}
+
+func (e *fakeEngine) List(context.Context) (docker.Host, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.listed++
+	return docker.Host{Containers: slices.Clone(e.host.Containers), Networks: slices.Clone(e.host.Networks)}, e.err
+}
+
+func (e *fakeEngine) ImageLabels(context.Context) (map[string]map[string]string, error) {
+	return nil, nil
+}
+
+func (e *fakeEngine) Invalidate() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.invalidated++
+}
+
+func (e *fakeEngine) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
+}
+
+// show replaces what containers and networks there are.
+func (e *fakeEngine) show(s scenario) {
+	state, _ := s.state()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.host = state.Docker
+}
+
+// counts are how often it was listed and invalidated.
+func (e *fakeEngine) counts() (listed, invalidated int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.listed, e.invalidated
+}
+
+type rig struct {
+	loop     *Loop
+	kernel   *fakeKernel
+	engine   *fakeEngine
+	resolver *fakeResolver
+	ended    <-chan error // what Run returns
+	stop     func()
+}
+
+// start runs a loop in a synctest bubble.
+func start(t *testing.T, config Config) *rig {
+	t.Helper()
+	r := &rig{kernel: &fakeKernel{}, engine: &fakeEngine{}}
+	return r.start(t, config)
+}
+
+func (r *rig) start(t *testing.T, config Config) *rig {
+	t.Helper()
+	r.resolver = &fakeResolver{}
+	loop, err := New(Options{
+		Gather: Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: true,
+			Interfaces: func() (hostnet.Interfaces, error) { return hostnet.Interfaces{}, nil }},
+		Kernel: r.kernel,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- loop.Run(ctx) }()
+	r.loop, r.ended = loop, done
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+	})
+	return r
+}
