@@ -12,7 +12,7 @@ import (
 )
 
 // Copier reads copies of DNS replies from an nflog group, where there is no queue to hold them in. The replies
-// themselves go on at once, and most first packets with them are too early (measured: `make bench-dns`).
+// themselves go on at once, and many first packets after them are too early (measured: `make bench-dns`).
 type Copier struct {
 	opt    Options
 	counts counts

@@ -13,7 +13,7 @@ import (
 // TapMode is what becomes of DNS answers on their way to a container.
 type TapMode uint8
 
-// The modes, best last. A copy comes too late for the first packet of most connections (measured).
+// The modes, best last. A copy comes too late for the first packet of many connections (measured).
 const (
 	TapOff      TapMode = iota // nobody looks at them
 	TapCopy                    // they go on, and a copy is read from an nflog group

@@ -73,11 +73,7 @@ func plainNamed(named []resolver.Named) []nft.NamedAddr {
 
 // known says whether all that a denied pattern has to deny is known.
 func (a *addresses) known(p policy.Pattern) bool {
-	if !p.Wild() {
-		return a.denied[p.Name()] != nil
-	}
-	addrs, ok := a.state.DeniedBelow[p.Name()]
-	return !ok || addrs != nil
+	return !a.state.Overflown[p.String()] && (p.Wild() || a.denied[p.Name()] != nil)
 }
 
 // matched are the names that p means.

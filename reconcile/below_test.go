@@ -84,6 +84,11 @@ func TestWhatIsLearnedBeneathWildcards(t *testing.T) {
 		"withholds nothing when it is too much of what nobody here denies": {
 			label: "192.0.2.7, !*.example.com", unknown: []string{"*.example.net"}, pass: []string{"forward 192.0.2.7:1/tcp"},
 		},
+		"of which there are too many denies those that are remembered, also what others allow": {
+			label: "*", preset: "203.0.113.9, !*.example.net", unknown: []string{"*.example.net"},
+			denied: map[string]beneath{"example.net": {"x.example.net": addrs("203.0.113.66")}},
+			pass:   []string{"forward 203.0.113.67:1/tcp"}, deny: []string{"forward 203.0.113.66:1/tcp"}, problems: []string{"!*.example.net"},
+		},
 		"withholds nothing when it is none, or was not heard of": {
 			label: "192.0.2.7, !*.example.com, !*.example.net", denied: map[string]beneath{"example.com": nil}, pass: []string{"forward 192.0.2.7:1/tcp"},
 		},

@@ -87,6 +87,8 @@ func (r *fakeResolver) DeniedBelow() map[string][]resolver.Named {
 	return r.beneath(r.wanted.DenyBelow)
 }
 
+func (r *fakeResolver) Overflown() map[string]bool { return nil }
+
 func (r *fakeResolver) beneath(wild []string) map[string][]resolver.Named {
 	below := map[string]beneath{}
 	for _, parent := range wild {

@@ -25,6 +25,7 @@ type Resolver interface {
 	Denied() map[string][]netip.Addr
 	Below() map[string][]resolver.Named
 	DeniedBelow() map[string][]resolver.Named
+	Overflown() map[string]bool
 	Servers() resolver.Servers
 }
 
@@ -80,6 +81,6 @@ func (g *Gather) recall(s *State) resolver.Wanted {
 	wanted := Names(*s)
 	g.Resolver.Want(wanted)
 	s.Names, s.Denied = g.Resolver.Names(), g.Resolver.Denied()
-	s.Below, s.DeniedBelow = g.Resolver.Below(), g.Resolver.DeniedBelow()
+	s.Below, s.DeniedBelow, s.Overflown = g.Resolver.Below(), g.Resolver.DeniedBelow(), g.Resolver.Overflown()
 	return wanted
 }

@@ -23,6 +23,7 @@ func (k knowing) Names() map[string][]netip.Addr         { return k }
 func (k knowing) Denied() map[string][]netip.Addr        { return k }
 func (knowing) Below() map[string][]resolver.Named       { return nil }
 func (knowing) DeniedBelow() map[string][]resolver.Named { return nil }
+func (knowing) Overflown() map[string]bool               { return nil }
 func (knowing) Servers() resolver.Servers                { return asking("198.51.100.53") }
 
 // asking is a host whose containers are given these resolvers.

@@ -58,12 +58,12 @@ func (s scenario) state() (State, []Problem) {
 	out := State{
 		Interfaces: hostnet.Interfaces{Addrs: s.Host, Bridges: s.Bridges},
 		Names:      s.Names, Resolvers: resolver.Servers{Containers: s.Resolvers},
-		Below: listed(s.Below), DeniedBelow: listed(s.DeniedBelow),
+		Below: listed(s.Below), DeniedBelow: listed(s.DeniedBelow), Overflown: map[string]bool{},
 		Config: Config{DryRun: s.DryRun, LogGroup: 32, PrivateNames: s.PrivateNames},
 	}
 	for _, token := range s.Unknown {
-		if parent, wild := strings.CutPrefix(token, "*."); wild {
-			out.DeniedBelow[parent] = nil
+		if strings.HasPrefix(token, "*.") {
+			out.Overflown[token] = true
 		}
 	}
 	var problems []Problem

@@ -23,8 +23,11 @@ type State struct {
 	// of a name whose addresses are not known. While they are not, no allow of the source that denies it counts.
 	Denied map[string][]netip.Addr
 	// Below are the addresses learned beneath wildcards, by what stands behind the "*."; DeniedBelow those that count
-	// against denied ones, nil where there are more than can be remembered: then no allow of the source counts.
+	// against denied ones.
 	Below, DeniedBelow map[string][]resolver.Named
+	// Overflown are denied names and wildcards ("*.example.com") of which Denied or DeniedBelow cannot hold all: they
+	// deny what they hold, and no allow of their source counts.
+	Overflown map[string]bool
 	// Resolvers are those that Docker gives containers which bring none of their own, and who else is asked.
 	Resolvers resolver.Servers
 

@@ -55,9 +55,9 @@ func (c *Cache) deny(names []string, now time.Time) {
 func newDenial(most int) *denial { return &denial{most: most, addrs: map[netip.Addr]string{}} }
 
 // Denied is every address of each denied name, sorted, also those that no longer live. A name whose addresses
-// are not (all) known has nil: some family has had neither addresses nor a resolver's word that there are
-// none since the name is denied, or there were more than can be remembered. A known name without any
-// has an empty slice.
+// are not known has nil: some family has had neither addresses nor a resolver's word that there are
+// none since the name is denied. A known name without any has an empty slice. Of one that had more than can be
+// remembered, which Resolver.Overflown tells, it is those that are.
 func (c *Cache) Denied() map[string][]netip.Addr {
 	out := make(map[string][]netip.Addr, len(c.denied))
 	for name, d := range c.denied {
@@ -67,7 +67,7 @@ func (c *Cache) Denied() map[string][]netip.Addr {
 }
 
 func (d *denial) list() []netip.Addr {
-	if d.stage.known != both || d.stage.over {
+	if d.stage.known != both {
 		return nil
 	}
 	out := slices.AppendSeq(make([]netip.Addr, 0, len(d.addrs)), maps.Keys(d.addrs))

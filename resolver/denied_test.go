@@ -16,7 +16,7 @@ func denied(c *Cache) string {
 	switch {
 	case !ok:
 		return "not denied"
-	case addrs == nil:
+	case addrs == nil, c.denied[www].stage.over:
 		return "?"
 	}
 	return join(addrs)

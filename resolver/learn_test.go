@@ -184,7 +184,7 @@ func TestLearnTellsWhatIsLostOfNamesInFull(t *testing.T) {
 	if r.Learn(replied(full)); r.lost {
 		t.Error("all of it is known")
 	}
-	if r.Learn(replied(said("a.example.org", 0, "192.0.2.1"))); !r.lost || r.Denied()["a.example.org"] != nil {
+	if r.Learn(replied(said("a.example.org", 0, "192.0.2.1"))); !r.lost || !r.Overflown()["a.example.org"] || len(r.Denied()["a.example.org"]) != maxDenied {
 		t.Error("one too many is not told")
 	}
 }
@@ -241,9 +241,12 @@ func TestLearnHasWhatIsLostCommitted(t *testing.T) {
 				a.Addrs = append(a.Addrs, Record{numbered(i*4000 + j), 0})
 			}
 			b.Learn(replied(a))
-			if _, kicks := b.after(time.Second); (kicks == 1) != (i == 16) || (b.DeniedBelow()["example.net"] == nil) != (i >= 16) {
+			if _, kicks := b.after(time.Second); (kicks == 1) != (i == 16) || b.Overflown()["*.example.net"] != (i >= 16) {
 				t.Errorf("%d addresses of a denied wildcard: kicked %d times", (i+1)*4000, kicks)
 			}
+		}
+		if n := len(b.DeniedBelow()["example.net"]); n != maxDeniedBelow {
+			t.Errorf("%d addresses are denied still", n)
 		}
 	})
 }

@@ -169,8 +169,8 @@ func (r *Resolver) Below() map[string][]Named {
 	return out
 }
 
-// DeniedBelow is every address that a name beneath each denied wildcard was heard to have while it is denied; nil
-// where there were more than can be remembered. The slices are shared and must not be changed.
+// DeniedBelow is every address that a name beneath each denied wildcard was heard to have while it is denied, as far as
+// they are remembered: see Overflown. The slices are shared and must not be changed.
 func (r *Resolver) DeniedBelow() map[string][]Named {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,6 +187,25 @@ func (r *Resolver) Denied() map[string][]netip.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.cache.Denied()
+}
+
+// Overflown are the denied names and wildcards ("*.example.com") of which more addresses were heard than can be
+// remembered.
+func (r *Resolver) Overflown() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]bool{}
+	for name, d := range r.cache.denied {
+		if d.stage.over {
+			out[name] = true
+		}
+	}
+	for parent, d := range r.below.deny {
+		if d.stage.over {
+			out["*."+parent] = true
+		}
+	}
+	return out
 }
 
 // Servers is who is asked now. The slices are shared and must not be changed.

@@ -18,7 +18,7 @@ func (b *below) denies(parent string) string {
 	switch d := b.deny[parent]; {
 	case d == nil:
 		return "not denied"
-	case d.named() == nil:
+	case d.stage.over:
 		return "?"
 	default:
 		return spellNamed(d.named())
@@ -74,6 +74,9 @@ func TestADeniedWildcardOfTooManyIsNotKnown(t *testing.T) {
 	}
 	if b.observe(said("c.example.org", 0, "192.0.2.2"), epoch); b.denies("example.org") != "?" || b.over != 1 {
 		t.Errorf("later %s, %d over", b.denies("example.org"), b.over)
+	}
+	if got := len(b.deny["example.org"].named()); got != maxDeniedBelow {
+		t.Errorf("of too many %d are denied still", got)
 	}
 	if got := b.denies("example.net"); got != "" {
 		t.Errorf("another wildcard denies %s", got)

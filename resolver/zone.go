@@ -100,12 +100,9 @@ func (e *learned) change(f func() bool) bool {
 	return changed
 }
 
-// named is what a denied wildcard has to deny, sorted; nil when there was more than can be remembered. The slice is
-// shared and must not be changed.
+// named is what a denied wildcard has to deny, as far as it is remembered, sorted. The slice is shared and must not
+// be changed.
 func (d *denial) named() []Named {
-	if d.stage.over {
-		return nil
-	}
 	if d.sorted == nil {
 		list := make([]Named, 0, len(d.addrs))
 		for addr, name := range d.addrs {
