@@ -63,7 +63,9 @@ func TestAnEventJustBeforeTheConnectIsReplayed(t *testing.T) {
 	e.EmitAt(time.Now().Add(-time.Minute), "container", "create", dockertest.ID("old"), nil)
 	e.Create(box("app", "created"))
 	f := follow(t, e)
-	f.until("second kick", func(docker.Host) bool { return f.kicks.Load() == 2 })
+	for f.kicks.Load() < 2 { // the second may have come with the first
+		f.wait()
+	}
 }
 
 func TestRunEndsWithItsContextWhileDockerIsOff(t *testing.T) {
