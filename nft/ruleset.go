@@ -14,8 +14,12 @@ type Ruleset struct {
 	// NoElementLimit leaves the per-destination log limit out (kernels before 5.11 take one
 	// expression an element); then only the per-container limit holds.
 	NoElementLimit bool `json:"noElementLimit,omitempty"`
+	// BindPorts makes table bridge dockerwall, which binds MACs and addresses to Ports. It is false for kernels that
+	// cannot hold it.
+	BindPorts bool `json:"bindPorts,omitempty"`
 
 	Bridges   []Bridge       `json:"bridges,omitempty"`   // fenced, sorted by Name
+	Ports     []Port         `json:"ports,omitempty"`     // of fenced bridges, sorted by Name; see BindPorts
 	Free      []string       `json:"free,omitempty"`      // bridges left alone, sorted
 	NotPublic []netip.Prefix `json:"notPublic,omitempty"` // what Internet never opens, merged by the compiler
 
@@ -28,6 +32,8 @@ type Bridge struct {
 	Name    string         `json:"name"`
 	Network string         `json:"network,omitempty"` // the first 12 hex digits of its ID; empty if not known
 	Subnets []netip.Prefix `json:"subnets,omitempty"`
+	MAC     MAC            `json:"mac,omitzero"`    // the host's own on it; none if not known
+	Addrs   []netip.Addr   `json:"addrs,omitempty"` // the host's own on it, sorted
 }
 
 // Source is one origin of policy: a container's own label, or one that containers share.
