@@ -109,6 +109,7 @@ func (m *Metrics) health(out emitter, s Snapshot) {
 	out.gauge(m.descs.enforcing, number(s.Enforcing && !s.DryRun))
 	out.gauge(m.descs.dryRun, number(s.DryRun))
 	out.gauge(m.descs.dockerUp, number(s.DockerUp))
+	out.counter(m.descs.flowsCut, s.FlowsCut)
 	out.gauge(m.descs.containers, s.Fenced, "fenced")
 	out.gauge(m.descs.containers, s.Audited, "audit")
 	out.gauge(m.descs.containers, s.Off, "off")
@@ -127,7 +128,7 @@ func (m *Metrics) health(out emitter, s Snapshot) {
 
 func (m *Metrics) denials(out emitter, s Snapshot) {
 	out.counter(m.descs.overflow, m.ledger.overflow)
-	reasons := map[string]uint64{ReasonDenied: m.ledger.denied, ReasonInvalid: 0, ReasonUnknown: 0, ReasonStray: 0, ReasonMulticast: 0}
+	reasons := map[string]uint64{ReasonDenied: m.ledger.denied, ReasonInvalid: 0, ReasonUnknown: 0, ReasonStray: 0, ReasonMulticast: 0, ReasonCut: 0}
 	for reason, n := range m.ledger.reasons {
 		reasons[reason] += n.total
 	}

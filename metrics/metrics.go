@@ -15,6 +15,7 @@ const (
 	ReasonUnknown   = "unknown"   // a source nobody knows on a managed bridge
 	ReasonStray     = "stray"     // mid-stream tcp of a connection nobody knows
 	ReasonMulticast = "multicast" // multicast and broadcast
+	ReasonCut       = "cut"       // the far side of a flow that was cut
 )
 
 // Causes of a restored table, for [Metrics.Restored].
@@ -31,7 +32,7 @@ type descs struct {
 	overflow, deniedPackets                     *prometheus.Desc
 	enforcing, dryRun, dockerUp                 *prometheus.Desc
 	containers, labelErrors, deniedDestinations *prometheus.Desc
-	resolverQueries                             *prometheus.Desc
+	resolverQueries, flowsCut                   *prometheus.Desc
 	dns                                         dnsDescs
 }
 
@@ -49,6 +50,7 @@ func newDescs() descs {
 		containers:         desc("dockerwall_containers", "Containers by how they stand: fenced, audit, off, unfenced.", "state"),
 		labelErrors:        desc("dockerwall_label_errors", "Findings in the dockerwall labels of a container.", "id", "name"),
 		deniedDestinations: desc("dockerwall_denied_destinations", "Distinct destinations, address, port and protocol, that the kernel counts denied packets for."),
+		flowsCut:           desc("dockerwall_flows_cut_total", "Connections ended because the policy does not allow them any more, or their container is gone."),
 		resolverQueries:    desc("dockerwall_resolver_queries_total", "Questions to resolvers by result.", "result"),
 		dns:                newDNSDescs(),
 	}
@@ -61,7 +63,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (d descs) all() []*prometheus.Desc {
 	return append(d.dns.all(),
 		d.containerPackets, d.containerBytes, d.droppedPackets, d.overflow, d.deniedPackets, d.enforcing,
-		d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries)
+		d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries, d.flowsCut)
 }
 
 // events are the metrics counted as things happen.

@@ -9,11 +9,12 @@ import "net/netip"
 // another order it may count as accepted, or as denied to "other", for good; sums stay exact.
 type Snapshot struct {
 	Containers []Container
-	// Reasons are packets denied without a container, by reason: invalid, unknown, stray, multicast.
+	// Reasons are packets denied without a container, by reason: invalid, unknown, stray, multicast, cut.
 	Reasons   map[string]uint64
-	Enforcing bool // the table in the kernel is the wanted one
-	DryRun    bool // nothing is denied, only counted
-	DockerUp  bool // the Engine answers and its events arrive
+	FlowsCut  uint64 // since the start
+	Enforcing bool   // the table in the kernel is the wanted one
+	DryRun    bool   // nothing is denied, only counted
+	DockerUp  bool   // the Engine answers and its events arrive
 
 	// How many containers stand how; a container is in one of them.
 	Fenced   int // by its policy

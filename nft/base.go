@@ -8,11 +8,13 @@ func (r Ruleset) forwardRules() []Rule {
 	rules := append(accounting(),
 		rule(vmap(mapSame, iifname(), oifname())),
 		rule(in(setBridges, iifname()), ctInvalid(), goTo("invalid")),
-		// A server's next segment would re-create a flow that was cut (nf_conntrack_tcp_loose).
-		rule(notIn(setBridges, iifname()), in(setBridges, oifname()), straySegment(), ctNew(), goTo(audited("stray", r.DryRun))),
 	)
+	rules = append(rules, r.keepCut(notIn(setBridges, iifname()))...)
 	return append(rules, r.dispatch()...)
 }
+
+// outputRules deny only what would bring back a container's flow to the host that was cut.
+func (r Ruleset) outputRules() []Rule { return r.keepCut() }
 
 // inputRules judge what containers send to the host itself.
 func (r Ruleset) inputRules() []Rule {

@@ -141,7 +141,7 @@ func (r Ruleset) environment(sources []compiledSource) string {
 // baseFragment is what all containers share: hooks, verdict maps, accounting, shared sources.
 func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment {
 	f := &Fragment{}
-	for _, reason := range []Reason{Invalid, Multicast, Stray, Unknown} {
+	for _, reason := range []Reason{Cutoff, Invalid, Multicast, Stray, Unknown} {
 		f.Counters = append(f.Counters, dropCounter(reason))
 	}
 	f.Sets = append(append(r.fixedSets(), r.networkMap()), members...)
@@ -152,6 +152,8 @@ func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment
 	f.Chains = []Chain{
 		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: r.forwardRules()},
 		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: r.inputRules()},
+		{Name: chainOutput, Hook: Output, Priority: hookPriority, Rules: r.outputRules()},
+		{Name: "cut", Rules: r.cutRules()},
 		{Name: "invalid", Rules: r.invalidRules()},
 		{Name: "unknown", Rules: r.unknownRules()},
 	}
@@ -185,6 +187,7 @@ func (r Ruleset) fixedSets() []Set {
 		sets = append(sets, Set{Name: setFree, Types: []keyType{typeIfname}, Elements: ifnames(r.Free)})
 	}
 	for _, f := range families() {
+		sets = append(sets, cutSet(f))
 		if set := rangeSet(f, mergePrefixes(r.NotPublic)); r.asksInternet() {
 			set.Name = notPublicSet(f)
 			sets = append(sets, set)

@@ -13,7 +13,8 @@
 //
 // # The table
 //
-// Two base chains judge what containers send. Both are regular filter chains at "filter - 10":
+// Two base chains judge what containers send, and a third one at output sees to it that what was cut stays cut. They are
+// regular filter chains at "filter - 10":
 //
 //	                      prerouting            forward, filter - 10         forward, filter
 //	container ─> bridge ─> conntrack, DNAT ─┬─> chain forward ──────────────> Docker, ufw, … ─> out
@@ -27,7 +28,8 @@
 //	@sent4, @sent6                            count what each source sends; goes on
 //	iifname . oifname        vmap @same       jump n_<network>: same network, accept (forward)
 //	fenced bridge, ct state invalid           goto invalid: count, log, drop
-//	tcp from elsewhere without syn, new       goto stray: a flow that was cut must not come back (forward)
+//	tcp from elsewhere without syn, new       goto stray: a flow that was cut must not come back (forward, output)
+//	new from the far side, in @cut4, @cut6    goto cut: likewise of other protocols, see [Kernel.Cut] (forward, output)
 //	ct state established; related icmp        accept
 //	iifname . ip saddr       vmap @source4    jump c_<id>: the container's chain; @source6 likewise
 //	fenced bridge                             goto unknown: an address that no container has

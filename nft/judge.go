@@ -36,13 +36,14 @@ const (
 // Reason is why a packet was denied; it is part of counter names and log prefixes.
 type Reason string
 
-// The reasons. Denied is the policy's: the destination is not allowed.
+// The reasons. Denied is the policy's: the destination is not allowed. Cutoff is of a flow that was cut.
 const (
 	Denied    Reason = "denied"
 	Unknown   Reason = "unknown"
 	Invalid   Reason = "invalid"
 	Stray     Reason = "stray"
 	Multicast Reason = "multicast"
+	Cutoff    Reason = "cut"
 )
 
 // Judgement is what becomes of a packet.
@@ -53,7 +54,7 @@ type Judgement struct {
 }
 
 // Judge says what the table makes of p, straight from the policy and not from the compiled rules: it
-// is the oracle that the kernel is held against.
+// is the oracle that the kernel is held against. It knows nothing of [Kernel.Cut].
 func (r Ruleset) Judge(p Packet) Judgement {
 	fenced := slices.ContainsFunc(r.Bridges, func(b Bridge) bool { return b.Name == p.In })
 	c := r.source(p)
@@ -64,7 +65,7 @@ func (r Ruleset) Judge(p Packet) Judgement {
 		return Judgement{Pass: true}
 	case fenced && p.State == StateInvalid:
 		return Judgement{Pass: r.DryRun || c != nil && c.Mode != Enforce, Reason: Invalid}
-	case p.Hook == Forward && !fenced && r.towardFenced(p) && p.Stray && p.State == StateNew:
+	case (p.Hook == Forward && !fenced || p.Hook == Output) && r.towardFenced(p) && p.Stray && p.State == StateNew:
 		return Judgement{Pass: r.DryRun, Reason: Stray}
 	case p.State == StateEstablished, p.State == StateRelated && isICMP(p.Proto):
 		return Judgement{Pass: true}
@@ -151,7 +152,7 @@ func (r Ruleset) covers(m Matches, p Packet, deny bool) bool {
 	narrowed := func(c Clause) bool { return c.covers(p.Proto, p.DstPort) }
 	original := func(c Clause) bool { return c.Proto != ICMP && c.covers(p.Proto, p.OriginalPort) }
 	named := func(n NameSet) bool {
-		return narrowed(n.Clause) && slices.ContainsFunc(n.Addrs, func(a NamedAddr) bool { return a.Addr == p.Dst })
+		return narrowed(n.Clause) && n.holds(p.Dst)
 	}
 	switch {
 	case slices.ContainsFunc(m.All, narrowed):
@@ -166,6 +167,11 @@ func (r Ruleset) covers(m Matches, p Packet, deny bool) bool {
 		return false
 	}
 	return true
+}
+
+func (n NameSet) holds(a netip.Addr) bool {
+	_, ok := slices.BinarySearchFunc(n.Addrs, a, func(known NamedAddr, a netip.Addr) int { return known.Addr.Compare(a) })
+	return ok
 }
 
 func (l Literals) covers(p Packet) bool {

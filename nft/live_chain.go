@@ -21,7 +21,7 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 	out := Chain{Name: quoted(c.name)}
 	if c.has(unix.NFTA_CHAIN_HOOK) {
 		head := c.head()
-		for _, h := range []Hook{Forward, Input} {
+		for _, h := range []Hook{Forward, Input, Output} {
 			if ours && head == headOf(h) {
 				out.Hook, out.Priority = h, hookPriority
 			}

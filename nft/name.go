@@ -14,6 +14,7 @@ const TableName = "dockerwall"
 const (
 	chainForward = "forward"
 	chainInput   = "input"
+	chainOutput  = "output"
 
 	setBridges   = "bridges"
 	setFree      = "free"

@@ -124,6 +124,8 @@ func hookOf(c *nftables.Chain) Hook {
 		return Forward
 	case *c.Hooknum == *nftables.ChainHookInput:
 		return Input
+	case *c.Hooknum == *nftables.ChainHookOutput:
+		return Output
 	}
 	return foreignHook
 }

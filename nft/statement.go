@@ -65,6 +65,13 @@ func logLimit() clause {
 	}}
 }
 
+// renew is "update @set { ip daddr . ip saddr . meta l4proto }": the element lives for the set's whole timeout again.
+func renew(set string, fields ...field) clause {
+	return clause{"update @" + set + " { " + joined(fields) + " }", func() []expr.Any {
+		return append(loads(fields), &expr.Dynset{SrcRegKey: reg32, SetName: set, Operation: uint32(unix.NFT_DYNSET_OP_UPDATE)})
+	}}
+}
+
 // record is "update @set { ip daddr . meta l4proto . th dport counter limit rate 1/minute burst 1
 // packets }". It counts every packet of a destination and lets the rule go on for the first one and
 // one a minute after. A full set ends the rule, so no verdict may follow it (nft_dynset_eval).

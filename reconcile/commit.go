@@ -26,8 +26,20 @@ func (l *Loop) commit(state State) Outcome {
 		return outcome
 	}
 	l.index.update(state, wanted.Guard)
+	l.committed = state
 	outcome.TapErr = l.options.Kernel.ApplyTap(BuildTap(state, outcome.Ruleset, l.tapSetting()))
 	return outcome
+}
+
+// Now returns the state that is committed, and its ruleset with what names mean at this moment: nothing that is allowed
+// at the time of the call is missing from it. It waits for a commit that is under way.
+func (l *Loop) Now() (State, nft.Ruleset) {
+	l.learning.Lock()
+	defer l.learning.Unlock()
+	state := l.committed
+	l.options.Gather.recall(&state)
+	r, _ := Build(state)
+	return state, r
 }
 
 // firstAnswer is how long the first run waits for an Engine that accepts but does not answer: under

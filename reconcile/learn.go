@@ -1,6 +1,11 @@
 package reconcile
 
-import "github.com/dockerwall/dockerwall/resolver"
+import (
+	"slices"
+
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/resolver"
+)
 
 // Learn commits addresses that names were just found to have to every set that wants them, without a run: one batch,
 // one element a set. It returns nil once the kernel holds them, whoever sent them. Where only a run can commit them,
@@ -17,6 +22,9 @@ func (l *Loop) Learn(found []resolver.Found) <-chan struct{} {
 	if whole {
 		err := l.options.Kernel.Learn(batch)
 		if err == nil {
+			if slices.ContainsFunc(batch, func(b nft.Learned) bool { return b.Deny }) {
+				l.options.Denied()
+			}
 			return nil
 		}
 		l.options.Logger.Debug("what a DNS answer names waits for a commit", "err", err)

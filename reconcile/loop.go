@@ -35,6 +35,8 @@ type Options struct {
 	Leaving func([]nft.Container)
 	// Done is told of every run. Both are called from the loop's goroutine.
 	Done func(Outcome)
+	// Denied is told that Learn has committed addresses that are denied. It must not block.
+	Denied func()
 }
 
 // Outcome is what one run came to. After an error, State to Problems are those of the last good run.
@@ -63,6 +65,8 @@ type Loop struct {
 	index    index
 	waiting  []chan struct{} // answers that need a whole commit
 	ended    bool            // there is no run to wait for
+	// committed is what the table in the kernel was built from; learning guards it.
+	committed State
 
 	mu   sync.Mutex
 	last Outcome
@@ -82,6 +86,9 @@ func New(o Options) (*Loop, error) {
 	}
 	if o.Done == nil {
 		o.Done = func(Outcome) {}
+	}
+	if o.Denied == nil {
+		o.Denied = func() {}
 	}
 	if o.Leaving == nil {
 		o.Leaving = func([]nft.Container) {}

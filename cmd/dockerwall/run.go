@@ -53,6 +53,7 @@ type fence struct {
 	engine   *docker.Client
 	resolver *resolver.Resolver
 	loop     *reconcile.Loop
+	cutter   *reconcile.Cutter
 	metrics  *metrics.Metrics
 	scrapes  *metrics.Server
 	drops    *droplog.Reader
@@ -99,7 +100,14 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	}
 	f.loop, err = reconcile.New(reconcile.Options{
 		Gather: reconcile.Gather{Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, TrustImage: trust},
-		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done,
+		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done, Denied: func() { f.cutter.Suspect() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.cutter, err = reconcile.NewCutter(reconcile.CutterOptions{
+		Flows: func(choose func([]flows.Flow) []int) (int, error) { return flows.Cut(choose, flows.Options{}) },
+		Keep:  f.kernel.Cut, Now: f.loop.Now, Fresh: !left.Exists, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
@@ -144,6 +152,7 @@ func (f *fence) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.serveAPI(ctx) })
 	g.Go(func() error { return f.loop.Run(ctx) })
+	g.Go(func() error { return f.cutter.Run(ctx) })
 	g.Go(func() error { return f.engine.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.answers.run(ctx) })
@@ -215,6 +224,7 @@ func (f *fence) done(o reconcile.Outcome) {
 	if o.Err == nil {
 		f.reportRepair(o.Report)
 		f.reportOwner(o.Report)
+		f.cutter.Follow(o.Ruleset)
 	}
 	if o.Report.Changed || o.Refused {
 		f.metrics.Applied(o.Report.Took, o.Err)

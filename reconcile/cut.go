@@ -1,0 +1,180 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/dockerwall/dockerwall/flows"
+	"github.com/dockerwall/dockerwall/nft"
+)
+
+// CutterOptions are what a Cutter works with; all are required but Logger.
+type CutterOptions struct {
+	// Flows is flows.Cut.
+	Flows func(choose func([]flows.Flow) []int) (int, error)
+	// Keep has flows stay cut; it is called before they end.
+	Keep func([]nft.Cut) error
+	// Now is what is committed and known to be allowed at the moment of the call; see [Loop.Now].
+	Now func() (State, nft.Ruleset)
+	// Fresh says that no table stood before the first commit.
+	Fresh  bool
+	Logger *slog.Logger
+}
+
+// Cutter ends the flows that containers opened and that the table does not allow any more: conntrack would let them go
+// on. It also ends all flows of an address that a container had, so that the next one there inherits none. It works
+// beside the loop, off the path of a commit.
+type Cutter struct {
+	options CutterOptions
+	wake    chan struct{}
+
+	mu    sync.Mutex
+	last  nft.Ruleset // followed last
+	known bool        // whether there is one
+	fresh bool        // no pass has succeeded since there was no table
+	gone  map[netip.Addr]bool
+	cut   uint64
+}
+
+// NewCutter checks the options.
+func NewCutter(o CutterOptions) (*Cutter, error) {
+	if o.Flows == nil || o.Keep == nil || o.Now == nil {
+		return nil, errors.New("reconcile: Flows, Keep and Now are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Cutter{options: o, wake: make(chan struct{}, 1), gone: map[netip.Addr]bool{}, fresh: o.Fresh}, nil
+}
+
+// Follow is told of each ruleset once it is committed, in their order. The first one judges every flow. It does not block.
+func (c *Cutter) Follow(r nft.Ruleset) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	tighter, gone := !c.known || r.Tightens(c.last), r.Gone(c.last)
+	c.last, c.known = r, true
+	if !tighter && len(gone) == 0 || r.DryRun {
+		return
+	}
+	for _, a := range gone {
+		c.gone[a] = true
+	}
+	c.again()
+}
+
+// Suspect has all flows judged, because something is denied that was not. It does not block.
+func (c *Cutter) Suspect() { c.again() }
+
+// Count is how many flows were cut.
+func (c *Cutter) Count() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cut
+}
+
+// How long a pass is followed by none: so much at least, and so many times as long as it took.
+const (
+	cutRest  = 50 * time.Millisecond
+	cutShare = 20
+	cutRetry = time.Second // after an error
+)
+
+// Run cuts until ctx is done, then returns nil.
+func (c *Cutter) Run(ctx context.Context) error {
+	var last error
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.wake:
+		}
+		began := time.Now()
+		err := c.pass()
+		if err != nil && !sameError(last, err) {
+			c.options.Logger.Error("flows that are not allowed go on; trying again", "err", err)
+		}
+		last = err
+		rest := max(cutRest, cutShare*time.Since(began))
+		if err != nil {
+			rest = max(cutRetry, rest)
+			c.again()
+		}
+		timer := time.NewTimer(rest)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (c *Cutter) again() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pass judges all flows, by what is allowed now: later than the flows were listed, so that one to an address that was
+// just learned is not taken for an old one.
+func (c *Cutter) pass() error {
+	c.mu.Lock()
+	gone, fresh := c.gone, c.fresh
+	c.gone = map[netip.Addr]bool{}
+	c.mu.Unlock()
+	n, err := c.options.Flows(func(all []flows.Flow) []int {
+		state, rules := c.options.Now()
+		these := choose(all, gone, newJudge(state, rules, fresh))
+		if err := c.options.Keep(these.keep); err != nil {
+			c.options.Logger.Warn("a far side that goes on sending may bring back a flow that is cut", "err", err)
+		}
+		return these.flows
+	})
+	if n > 0 {
+		c.options.Logger.Info("flows cut that are not allowed any more", "flows", n)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut += uint64(n)
+	if err == nil {
+		c.fresh = false
+		return nil
+	}
+	for a := range gone {
+		c.gone[a] = true
+	}
+	return err
+}
+
+// chosen are flows that have to end, by their indexes, and what could bring them back.
+type chosen struct {
+	flows []int
+	keep  []nft.Cut
+}
+
+// choose picks the flows that are denied, and all of addresses that are gone, whoever opened them. Their far side could
+// bring back what it has not opened itself, but for TCP: its segments are stray.
+func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
+	var out chosen
+	if j.rules.DryRun {
+		return out
+	}
+	for i, f := range all {
+		opened, cut := f, gone[f.Src.Addr()]
+		if !cut {
+			opened, cut = j.cuts(f)
+		}
+		if !cut && !gone[f.To.Addr()] {
+			continue
+		}
+		out.flows = append(out.flows, i)
+		if cut && f.Proto != nft.TCP {
+			out.keep = append(out.keep, nft.Cut{Container: opened.Src.Addr(), Far: opened.To.Addr(), Proto: f.Proto})
+		}
+	}
+	return out
+}
