@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -16,24 +17,60 @@ import (
 // Interfaces is what the network namespace holds; both slices are sorted.
 type Interfaces struct {
 	Addrs   []netip.Addr // of every interface, loopback's 127.0.0.1 and ::1 included, unmapped, no zones
-	Bridges []string     // names of interfaces of kind bridge
+	Bridges []Bridge     // by Name
+}
+
+// Bridge is an interface of kind bridge.
+type Bridge struct {
+	Name  string
+	MAC   [6]byte      // of the host on it
+	Addrs []netip.Addr // of the host on it, link-local ones included, as in Interfaces
 }
 
 // Read lists the namespace of the calling thread over rtnetlink: /sys would show the namespace that
 // mounted it. While interfaces come and go it may show some that have just gone; it is part of every run of
 // the loop, so it asks the kernel for bridges only and not for a thousand containers' veths.
 func Read() (Interfaces, error) {
-	var out Interfaces
+	now, err := read()
+	if err != nil {
+		return Interfaces{}, err
+	}
+	out := Interfaces{}
+	for _, a := range now.addrs {
+		out.Addrs = append(out.Addrs, a.addr)
+		if b := now.bridges[a.index]; b != nil {
+			b.Addrs = append(b.Addrs, a.addr)
+		}
+	}
+	out.Addrs = sorted(out.Addrs)
+	for _, b := range now.bridges {
+		b.Addrs = sorted(b.Addrs)
+		out.Bridges = append(out.Bridges, *b)
+	}
+	slices.SortFunc(out.Bridges, func(x, y Bridge) int { return strings.Compare(x.Name, y.Name) })
+	out.Bridges = slices.CompactFunc(out.Bridges, func(x, y Bridge) bool { return x.Name == y.Name })
+	return out, nil
+}
+
+func sorted(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}
+
+// reading is what dumps have shown; addresses may be there several times.
+type reading struct {
+	bridges map[int32]*Bridge // by index
+	addrs   []hostAddr
+}
+
+func read() (reading, error) {
+	out := reading{bridges: map[int32]*Bridge{}}
 	if err := dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, out.addBridge, nl.NewIfInfomsg(unix.AF_UNSPEC), kind("bridge")); err != nil {
-		return Interfaces{}, fmt.Errorf("list interfaces: %w", err)
+		return reading{}, fmt.Errorf("list interfaces: %w", err)
 	}
 	if err := dump(unix.RTM_GETADDR, unix.RTM_NEWADDR, out.addAddr, nl.NewIfAddrmsg(unix.AF_UNSPEC)); err != nil {
-		return Interfaces{}, fmt.Errorf("list addresses: %w", err)
+		return reading{}, fmt.Errorf("list addresses: %w", err)
 	}
-	slices.Sort(out.Bridges)
-	out.Bridges = slices.Compact(out.Bridges)
-	slices.SortFunc(out.Addrs, netip.Addr.Compare)
-	out.Addrs = slices.Compact(out.Addrs)
 	return out, nil
 }
 
@@ -48,7 +85,7 @@ func kind(name string) nl.NetlinkRequestData {
 // changed between two parts of it, and an entry may be missing. What any try has shown counts.
 const tries = 8
 
-func dump(request, reply uint16, each func([]byte) error, parts ...nl.NetlinkRequestData) error {
+func dump(request, reply uint16, each func([]byte), parts ...nl.NetlinkRequestData) error {
 	for try := 1; ; try++ {
 		req := nl.NewNetlinkRequest(int(request), unix.NLM_F_DUMP)
 		for _, p := range parts {
@@ -59,9 +96,7 @@ func dump(request, reply uint16, each func([]byte) error, parts ...nl.NetlinkReq
 			return err
 		}
 		for _, m := range messages {
-			if err := each(m); err != nil {
-				return err
-			}
+			each(m)
 		}
 		if err == nil || try == tries {
 			return nil
@@ -70,37 +105,14 @@ func dump(request, reply uint16, each func([]byte) error, parts ...nl.NetlinkReq
 }
 
 // addBridge checks the kind again: a kernel without bridges knows no such filter.
-func (i *Interfaces) addBridge(message []byte) error {
-	link, err := netlink.LinkDeserialize(nil, message)
-	if err != nil {
-		return err
+func (r *reading) addBridge(message []byte) {
+	if l, ok := readLink(message); ok && l.kind == "bridge" {
+		r.bridges[l.index] = &Bridge{Name: l.name, MAC: l.mac}
 	}
-	if link.Type() == "bridge" {
-		i.Bridges = append(i.Bridges, link.Attrs().Name)
-	}
-	return nil
 }
 
-// addAddr takes IFA_LOCAL where there is one: then IFA_ADDRESS is the peer's (linux/if_addr.h).
-func (i *Interfaces) addAddr(message []byte) error {
-	attributes, err := nl.ParseRouteAttr(message[min(unix.SizeofIfAddrmsg, len(message)):])
-	if err != nil {
-		return err
+func (r *reading) addAddr(message []byte) {
+	if a, ok := readAddr(message); ok {
+		r.addrs = append(r.addrs, a)
 	}
-	var addr, local netip.Addr
-	for _, a := range attributes {
-		switch a.Attr.Type {
-		case unix.IFA_ADDRESS:
-			addr, _ = netip.AddrFromSlice(a.Value)
-		case unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(a.Value)
-		}
-	}
-	if local.IsValid() {
-		addr = local
-	}
-	if addr.IsValid() {
-		i.Addrs = append(i.Addrs, addr.Unmap())
-	}
-	return nil
 }

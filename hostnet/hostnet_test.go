@@ -52,6 +52,19 @@ func bridge(name string) *netlink.Bridge {
 	return &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
 }
 
+func docker0() *netlink.Bridge {
+	b := bridge("docker0")
+	b.HardwareAddr = net.HardwareAddr{2, 0x42, 0x17, 0, 0, 1}
+	return b
+}
+
+func texts(addrs []netip.Addr) (out []string) {
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	return out
+}
+
 func veth(name string) *netlink.Veth {
 	return &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}
 }
@@ -74,12 +87,19 @@ func addVeths(n int) error {
 	return nil
 }
 
+func bridgeNames(i hostnet.Interfaces) (names []string) {
+	for _, b := range i.Bridges {
+		names = append(names, b.Name)
+	}
+	return names
+}
+
 func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 	var got hostnet.Interfaces
 	var linkLocal []netip.Addr
 	inNamespace(t, func() error {
 		for _, err := range []error{
-			addLink(bridge("docker0"), "172.17.0.1/16", "fd00:17::1/64", "fe80::17/64"),
+			addLink(docker0(), "172.17.0.1/16", "fd00:17::1/64", "fe80::17/64"),
 			addLink(bridge("br-lan"), "192.168.1.1/24"), addLink(bridge("virbr0")),
 			addLink(veth("eth0"), "198.51.100.1/24", "2001:db8:ffff::1/64", "172.17.0.1/32"),
 		} {
@@ -108,8 +128,14 @@ func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 		}
 		return nil
 	})
-	if diff := cmp.Diff([]string{"br-lan", "docker0", "virbr0"}, got.Bridges); diff != "" {
+	if diff := cmp.Diff([]string{"br-lan", "docker0", "virbr0"}, bridgeNames(got)); diff != "" {
 		t.Errorf("bridges (-want +got):\n%s", diff)
+	}
+	if docker0, mac := got.Bridges[1], [6]byte{2, 0x42, 0x17, 0, 0, 1}; docker0.MAC != mac {
+		t.Errorf("the MAC of docker0 is %x, want %x", docker0.MAC, mac)
+	}
+	if diff := cmp.Diff([]string{"172.17.0.1", "fd00:17::1", "fe80::17"}, texts(got.Bridges[1].Addrs)); diff != "" {
+		t.Errorf("addresses of docker0 (-want +got):\n%s", diff)
 	}
 	var global []string
 	for _, a := range got.Addrs {
@@ -155,7 +181,7 @@ func TestReadWhileInterfacesComeAndGo(t *testing.T) {
 				err = readErr
 				break
 			}
-			if !slices.Contains(got.Bridges, "docker0") || !slices.Contains(got.Addrs, netip.MustParseAddr("172.17.0.1")) {
+			if !slices.Contains(bridgeNames(got), "docker0") || !slices.Contains(got.Addrs, netip.MustParseAddr("172.17.0.1")) {
 				err = fmt.Errorf("docker0 or its address is missing: %v", got)
 				break
 			}

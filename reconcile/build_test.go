@@ -232,7 +232,7 @@ func TestBootFencesWhatMayBeDockers(t *testing.T) {
 			for _, dry := range []bool{false, true} {
 				config := Config{DryRun: dry}
 				config.Networks, _ = policy.ParseNetworks(test.networks)
-				r := Boot(config, hostnet.Interfaces{Bridges: []string{"br-lan", "br-0123456789ab", "docker0"}})
+				r := Boot(config, hostnet.Interfaces{Bridges: hostBridges("br-lan", "br-0123456789ab", "docker0")})
 				if err := r.Validate(); err != nil {
 					t.Fatal(err)
 				}

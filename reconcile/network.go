@@ -101,7 +101,8 @@ var dockersBridge = regexp.MustCompile(`^br-[0-9a-f]{12}$`)
 
 // foreignBridges frees br-* bridges that are not Docker's.
 func (b *builder) foreignBridges() {
-	for _, name := range b.state.Interfaces.Bridges {
+	for _, bridge := range b.state.Interfaces.Bridges {
+		name := bridge.Name
 		ours := slices.ContainsFunc(b.rules.Bridges, func(br nft.Bridge) bool { return br.Name == name })
 		if strings.HasPrefix(name, "br-") && !ours && !dockersBridge.MatchString(name) && isInterface(name) {
 			b.rules.Free = append(b.rules.Free, name)

@@ -56,7 +56,7 @@ type scenarioContainer struct {
 // state also returns what is wrong with the settings themselves.
 func (s scenario) state() (State, []Problem) {
 	out := State{
-		Interfaces: hostnet.Interfaces{Addrs: s.Host, Bridges: s.Bridges},
+		Interfaces: hostnet.Interfaces{Addrs: s.Host, Bridges: hostBridges(s.Bridges...)},
 		Names:      s.Names, Resolvers: resolver.Servers{Containers: s.Resolvers},
 		Below: listed(s.Below), DeniedBelow: listed(s.DeniedBelow), Overflown: map[string]bool{},
 		Config: Config{DryRun: s.DryRun, LogGroup: 32, PrivateNames: s.PrivateNames},
@@ -198,6 +198,14 @@ func endpoints(pairs ...string) map[string][]netip.Addr {
 	out := map[string][]netip.Addr{}
 	for i := 0; i < len(pairs); i += 2 {
 		out[pairs[i]] = append(out[pairs[i]], netip.MustParseAddr(pairs[i+1]))
+	}
+	return out
+}
+
+// hostBridges are bridges of which no more is known than their names.
+func hostBridges(names ...string) (out []hostnet.Bridge) {
+	for _, name := range names {
+		out = append(out, hostnet.Bridge{Name: name})
 	}
 	return out
 }

@@ -76,9 +76,9 @@ func dockerBridges(s State) []string {
 			names = append(names, n.Bridge)
 		}
 	}
-	for _, name := range s.Interfaces.Bridges {
-		if dockersBridge.MatchString(name) {
-			names = append(names, name)
+	for _, b := range s.Interfaces.Bridges {
+		if dockersBridge.MatchString(b.Name) {
+			names = append(names, b.Name)
 		}
 	}
 	slices.Sort(names)
