@@ -44,6 +44,18 @@ func NewPorts(o PortsOptions) *Ports {
 // out: it has never been up, or the kernel would not tell. Any goroutine may call it at any time.
 func (p *Ports) List() []Port { return p.board.list() }
 
+// ReadPorts is the ports of the calling thread's namespace now, for those who do not follow them.
+func ReadPorts() ([]Port, error) {
+	asks, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket: %w", err)
+	}
+	defer func() { _ = asks.Close() }()
+	p := NewPorts(PortsOptions{})
+	err = newFollower(p, asks).readAll()
+	return p.List(), err
+}
+
 // Run follows the network namespace of the calling thread until ctx is done, then returns nil. It needs
 // CAP_NET_ADMIN, or it knows no MAC.
 //

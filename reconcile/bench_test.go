@@ -8,6 +8,8 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/docker/dockertest"
+	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
@@ -43,7 +45,9 @@ func crowd(n int) State {
 			labels[fmt.Sprintf("com.docker.compose.label%d", j)] = fmt.Sprint("value", i)
 		}
 		s.Docker.Containers = append(s.Docker.Containers, docker.Container{ID: id, Name: fmt.Sprint("c", i), ImageID: "app", State: "running", Labels: labels})
-		network.Endpoints = append(network.Endpoints, docker.Endpoint{ContainerID: id, IPv4: netip.AddrFrom4([4]byte{172, 20, byte(i / 250), byte(i%250 + 2)})})
+		mac := nft.MAC{2, 0x42, 172, 20, byte(i / 250), byte(i%250 + 2)}
+		network.Endpoints = append(network.Endpoints, docker.Endpoint{ContainerID: id, IPv4: netip.AddrFrom4([4]byte(mac[2:])), MAC: mac.String()})
+		s.Ports = append(s.Ports, hostnet.Port{Index: int32(i), Name: fmt.Sprintf("veth%07x", i), Bridge: network.Bridge, MAC: mac})
 	}
 	s.Docker.Networks = append(s.Docker.Networks, network)
 	return s
@@ -64,6 +68,23 @@ func BenchmarkBuild(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkBindPorts is what binding ports adds to it.
+func BenchmarkBindPorts(b *testing.B) {
+	s := crowd(1000)
+	s.Config.BindPorts = true
+	bare := builder{state: s, rules: s.skeleton()}
+	bare.networks()
+	b.ReportAllocs()
+	for b.Loop() {
+		again := bare
+		again.rules.Ports = nil
+		again.bindPorts(again.findPorts())
+		if len(again.rules.Ports) != 1000 {
+			b.Fatal("ports are missing")
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func Boot(c Config, now hostnet.Interfaces) nft.Ruleset {
 	r := b.rules
 	for _, n := range []docker.Network{{Name: "bridge", Bridge: "docker0"}, {Name: "docker_gwbridge", Bridge: "docker_gwbridge"}} {
 		if c.Networks.Manages(n.Name) {
-			r.Bridges = append(r.Bridges, nft.Bridge{Name: n.Bridge})
+			r.Bridges = append(r.Bridges, b.bridge(n.Bridge))
 		}
 	}
 	return r
@@ -53,7 +53,7 @@ func Boot(c Config, now hostnet.Interfaces) nft.Ruleset {
 func (s State) skeleton() nft.Ruleset {
 	return nft.Ruleset{
 		DryRun: s.Config.DryRun, LogGroup: s.Config.LogGroup, NoElementLimit: s.Config.NoElementLimit,
-		FenceUnknown: !s.Config.Networks.Only(),
+		FenceUnknown: !s.Config.Networks.Only(), BindPorts: s.Config.BindPorts,
 	}
 }
 
@@ -61,6 +61,7 @@ type builder struct {
 	state     State
 	rules     nft.Ruleset
 	problems  []Problem
+	fenced    []docker.Network          // by bridge
 	endpoints map[string][]nft.Endpoint // by container ID
 	unfenced  map[string]string         // container ID -> an unmanaged network it sits on
 	preset    compiled                  // DEFAULT_OUTBOUND

@@ -35,6 +35,7 @@ type Gather struct {
 	Engine     Engine
 	Resolver   Resolver
 	Interfaces func() (hostnet.Interfaces, error) // hostnet.Read
+	Ports      func() []hostnet.Port              // hostnet.Ports.List; nil knows none
 	TrustImage bool                               // TRUST_IMAGE_LABELS
 
 	read map[string]*labels // of the last State, so that a label is read once
@@ -62,6 +63,9 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("list containers and networks: %w", err)
 	}
 	state := State{Config: g.Config, Docker: host, Interfaces: interfaces, Resolvers: g.Resolver.Servers()}
+	if g.Ports != nil { // after Docker told of endpoints: their ports stood before
+		state.Ports = g.Ports()
+	}
 	if !g.TrustImage {
 		if state.ImageLabels, err = g.Engine.ImageLabels(ctx); err != nil {
 			return State{}, fmt.Errorf("list images: %w", err)

@@ -12,20 +12,20 @@ import (
 type judge struct {
 	rules  nft.Ruleset
 	fresh  bool // nobody fenced these flows before
-	owners map[netip.Addr][]owner
+	holders map[netip.Addr][]holder
 	host   map[netip.Addr]bool // the host's own addresses
 	known  map[question]bool   // answers
 }
 
-// owner is who has an address: a container, by its place in the ruleset, on a bridge.
-type owner struct {
+// holder is who has an address: a container, by its place in the ruleset, on a bridge.
+type holder struct {
 	container int
 	bridge    string
 }
 
 // question is all of a flow that counts for who is asked.
 type question struct {
-	owner
+	holder
 	src     netip.Addr // of nobody's
 	proto   uint8
 	dst, to netip.AddrPort
@@ -35,10 +35,10 @@ type question struct {
 const nobody = -1
 
 func newJudge(s State, r nft.Ruleset, fresh bool) *judge {
-	j := &judge{rules: r, fresh: fresh, owners: map[netip.Addr][]owner{}, host: map[netip.Addr]bool{}, known: map[question]bool{}}
+	j := &judge{rules: r, fresh: fresh, holders: map[netip.Addr][]holder{}, host: map[netip.Addr]bool{}, known: map[question]bool{}}
 	for i, c := range r.Containers {
 		for _, e := range c.Endpoints {
-			j.owners[e.Addr] = append(j.owners[e.Addr], owner{i, e.Bridge})
+			j.holders[e.Addr] = append(j.holders[e.Addr], holder{i, e.Bridge})
 		}
 	}
 	for _, a := range plainAddrs(s.Interfaces.Addrs) {
@@ -75,7 +75,7 @@ func (j *judge) denies(f flows.Flow) bool {
 	if to.IsMulticast() || to == broadcast { // nobody answers from there
 		return false
 	}
-	asked := j.owners[src]
+	asked := j.holders[src]
 	if len(asked) == 0 {
 		asked = j.strangers(src)
 	}
@@ -90,14 +90,14 @@ func (j *judge) denies(f flows.Flow) bool {
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // strangers are the fenced bridges to whose network an address belongs that is neither a container's nor the host's.
-func (j *judge) strangers(src netip.Addr) []owner {
+func (j *judge) strangers(src netip.Addr) []holder {
 	if j.host[src] {
 		return nil
 	}
-	var out []owner
+	var out []holder
 	for _, b := range j.rules.Bridges {
 		if holds(b.Subnets, src) {
-			out = append(out, owner{nobody, b.Name})
+			out = append(out, holder{nobody, b.Name})
 		}
 	}
 	return out
@@ -107,7 +107,7 @@ func holds(subnets []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-func (j *judge) denied(o owner, f flows.Flow) bool {
+func (j *judge) denied(o holder, f flows.Flow) bool {
 	q := question{o, netip.Addr{}, f.Proto, f.Dst, f.To}
 	if o.container == nobody {
 		q.src = f.Src.Addr()
@@ -121,7 +121,7 @@ func (j *judge) denied(o owner, f flows.Flow) bool {
 }
 
 // ask has the ruleset judge the packet that would open the flow.
-func (j *judge) ask(o owner, f flows.Flow) bool {
+func (j *judge) ask(o holder, f flows.Flow) bool {
 	p := nft.Packet{
 		Hook: nft.Forward, In: o.bridge, InBridge: true, Src: f.Src.Addr(), Dst: f.To.Addr(), Proto: f.Proto,
 		DNAT: f.Dst != f.To, OriginalDst: f.Dst.Addr(),

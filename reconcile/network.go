@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 )
@@ -30,6 +31,7 @@ func (b *builder) networks() {
 		}
 		last = n.Bridge
 	}
+	b.claims()
 	b.foreignBridges()
 	b.namedNetworks()
 	b.rules.NotPublic = b.notPublic()
@@ -50,10 +52,34 @@ func (b *builder) sortedNetworks() []docker.Network {
 }
 
 func (b *builder) fence(n docker.Network) {
-	b.rules.Bridges = append(b.rules.Bridges, nft.Bridge{Name: n.Bridge, Network: b.networkID(n), Subnets: plainPrefixes(n.Subnets)})
+	bridge := b.bridge(n.Bridge)
+	bridge.Network, bridge.Subnets = b.networkID(n), plainPrefixes(n.Subnets)
+	b.rules.Bridges = append(b.rules.Bridges, bridge)
+	b.fenced = append(b.fenced, n)
+}
+
+// bridge is what the host has on a bridge.
+func (b *builder) bridge(name string) nft.Bridge {
+	out := nft.Bridge{Name: name}
+	if i := slices.IndexFunc(b.state.Interfaces.Bridges, func(i hostnet.Bridge) bool { return i.Name == name }); i >= 0 {
+		out.MAC, out.Addrs = b.state.Interfaces.Bridges[i].MAC, plainAddrs(b.state.Interfaces.Bridges[i].Addrs)
+	}
+	return out
+}
+
+// claims sorts the endpoints of fenced networks by container, and binds them to ports.
+func (b *builder) claims() {
+	ports := b.findPorts()
+	for _, n := range b.fenced {
+		b.claim(n, ports)
+	}
+	b.bindPorts(ports)
+}
+
+func (b *builder) claim(n docker.Network, ports map[attachment]*nft.Port) {
 	claims := map[nft.Endpoint]string{}
 	for _, e := range n.Endpoints {
-		for _, a := range plainAddrs([]netip.Addr{e.IPv4, e.IPv6}) {
+		for _, a := range claimedBy(e, ports[attachment{n.Bridge, e.ContainerID}]) {
 			end := nft.Endpoint{Bridge: n.Bridge, Addr: a}
 			if other, ok := claims[end]; ok && other != e.ContainerID {
 				b.reportNetwork(n, "two containers claim "+a.String()+" on it; what comes from there is denied", "disconnect one of them")

@@ -197,6 +197,7 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 		s.Networks = append(s.Networks,
 			scenarioNetwork{Name: "x1", Bridge: "br-x", Endpoints: endpoints("web", "172.30.0.2", "db", "172.30.0.2", "twin1", "172.30.0.3", "twin2", "172.30.0.4")},
 			scenarioNetwork{Name: "x2", Bridge: "br-x", Endpoints: endpoints("web", "172.30.0.5")})
+		drawPorts(rt, &s)
 		state, _ := s.state()
 		r, problems := build(t, state)
 		mixed, _ := s.state()
@@ -206,6 +207,7 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 			mixed.Docker.Networks[i].Endpoints = rapid.Permutation(mixed.Docker.Networks[i].Endpoints).Draw(rt, "endpoints")
 			mixed.Docker.Networks[i].Subnets = rapid.Permutation(mixed.Docker.Networks[i].Subnets).Draw(rt, "subnets")
 		}
+		mixed.Ports = rapid.Permutation(mixed.Ports).Draw(rt, "order of ports")
 		mixed.Interfaces.Bridges = rapid.Permutation(mixed.Interfaces.Bridges).Draw(rt, "bridges")
 		mixed.Resolvers.Containers = rapid.Permutation(mixed.Resolvers.Containers).Draw(rt, "resolvers")
 		for _, below := range []map[string][]resolver.Named{mixed.Below, mixed.DeniedBelow} {
@@ -224,6 +226,25 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 			rt.Fatal(diff)
 		}
 	})
+}
+
+// drawPorts gives endpoints and ports MACs of which some are equal.
+func drawPorts(rt *rapid.T, s *scenario) {
+	s.BindPorts = rapid.Bool().Draw(rt, "bind ports")
+	macs := []string{"", "no MAC", "02:42:ac:11:00:02", "02:42:ac:11:00:03", "02:42:ac:11:00:04", "00:00:00:00:00:00", "01:00:5e:00:00:01"}
+	for i, n := range s.Networks {
+		s.Networks[i].MACs = map[string]string{}
+		for _, c := range []string{"web", "db", "cache", "twin1", "twin2"} {
+			if _, ok := n.Endpoints[c]; ok {
+				s.Networks[i].MACs[c] = rapid.SampledFrom(macs).Draw(rt, "MAC")
+			}
+		}
+	}
+	for i := range rapid.IntRange(0, 6).Draw(rt, "ports") {
+		mac, _ := nft.ParseMAC(rapid.SampledFrom(macs[2:]).Draw(rt, "MAC of a port"))
+		name := rapid.SampledFrom([]string{"veth", `veth"`, "a-veth-of-17-by-"}).Draw(rt, "port") + fmt.Sprint(i)
+		s.Ports = append(s.Ports, scenarioPort{Name: name, Bridge: rapid.SampledFrom([]string{"docker0", "br-x", "virbr0"}).Draw(rt, "bridge of a port"), MAC: mac})
+	}
 }
 
 func FuzzBuild(f *testing.F) {

@@ -27,6 +27,8 @@ type scenario struct {
 	Resolvers       []netip.Addr
 	Host            []netip.Addr
 	Bridges         []string
+	BindPorts       bool           `json:",omitempty"`
+	Ports           []scenarioPort `json:",omitempty"`
 	Names           map[string][]netip.Addr
 	Denied          map[string][]netip.Addr // what denied names meant before, besides Names
 	Unknown         []string                // denied names of which nothing is known, and wildcards of which too much is
@@ -45,6 +47,12 @@ type scenarioNetwork struct {
 	Name, ID, Bridge string
 	Subnets          []netip.Prefix
 	Endpoints        map[string][]netip.Addr // by container name
+	MACs             map[string]string       `json:",omitempty"` // likewise
+}
+
+type scenarioPort struct {
+	Name, Bridge string
+	MAC          nft.MAC
 }
 
 type scenarioContainer struct {
@@ -59,12 +67,15 @@ func (s scenario) state() (State, []Problem) {
 		Interfaces: hostnet.Interfaces{Addrs: s.Host, Bridges: hostBridges(s.Bridges...)},
 		Names:      s.Names, Resolvers: resolver.Servers{Containers: s.Resolvers},
 		Below: listed(s.Below), DeniedBelow: listed(s.DeniedBelow), Overflown: map[string]bool{},
-		Config: Config{DryRun: s.DryRun, LogGroup: 32, PrivateNames: s.PrivateNames},
+		Config: Config{DryRun: s.DryRun, LogGroup: 32, PrivateNames: s.PrivateNames, BindPorts: s.BindPorts},
 	}
 	for _, token := range s.Unknown {
 		if strings.HasPrefix(token, "*.") {
 			out.Overflown[token] = true
 		}
+	}
+	for i, p := range s.Ports {
+		out.Ports = append(out.Ports, hostnet.Port{Index: int32(i), Name: p.Name, Bridge: p.Bridge, MAC: p.MAC})
 	}
 	var problems []Problem
 	note := func(found []policy.Problem) {
@@ -133,7 +144,7 @@ func (n scenarioNetwork) network(ids map[string]string) docker.Network {
 		out.Bridge = "br-" + out.ID[:12]
 	}
 	for name, addrs := range n.Endpoints {
-		e := docker.Endpoint{ContainerID: idOr(ids[name], name), EndpointID: n.Name + name}
+		e := docker.Endpoint{ContainerID: idOr(ids[name], name), EndpointID: n.Name + name, MAC: n.MACs[name]}
 		for _, a := range addrs {
 			if a.Is4() {
 				e.IPv4 = a
@@ -220,6 +231,7 @@ func turn(s *State) {
 	}
 	slices.Reverse(s.Interfaces.Addrs)
 	slices.Reverse(s.Interfaces.Bridges)
+	slices.Reverse(s.Ports)
 	slices.Reverse(s.Resolvers.Containers)
 	for _, a := range s.Names {
 		slices.Reverse(a)

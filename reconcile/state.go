@@ -17,6 +17,7 @@ type State struct {
 	// is ignored, and of a container whose image is missing only denials count. Nil trusts images.
 	ImageLabels map[string]map[string]string
 	Interfaces  hostnet.Interfaces
+	Ports       []hostnet.Port
 	// Names are the addresses that names mean now. A wildcard takes those of every name it matches.
 	Names map[string][]netip.Addr
 	// Denied are the addresses that denied names have ever had while denied, which count besides Names; nil
@@ -44,4 +45,6 @@ type Config struct {
 	PrivateNames []string
 	// NoElementLimit is set for kernels that take one expression an element.
 	NoElementLimit bool
+	// BindPorts is set for kernels that can bind addresses to ports.
+	BindPorts bool
 }

@@ -51,6 +51,7 @@ type fence struct {
 	logger   *slog.Logger
 	kernel   *nft.Kernel
 	engine   *docker.Client
+	ports    *hostnet.Ports // nil where the kernel cannot bind them
 	resolver *resolver.Resolver
 	loop     *reconcile.Loop
 	cutter   *reconcile.Cutter
@@ -98,9 +99,13 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
+	gather := reconcile.Gather{Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, TrustImage: trust}
+	if config.BindPorts {
+		f.ports = hostnet.NewPorts(hostnet.PortsOptions{Changed: func() { f.loop.Kick() }, Logger: logger})
+		gather.Ports = f.ports.List
+	}
 	f.loop, err = reconcile.New(reconcile.Options{
-		Gather: reconcile.Gather{Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, TrustImage: trust},
-		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done, Denied: func() { f.cutter.Suspect() },
+		Gather: gather, Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done, Denied: func() { f.cutter.Suspect() },
 	})
 	if err != nil {
 		return nil, err
@@ -158,6 +163,9 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.answers.run(ctx) })
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
 	g.Go(func() error { return f.watchBridges(ctx) })
+	if f.ports != nil {
+		g.Go(func() error { return f.watchPorts(ctx) })
+	}
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })
@@ -185,11 +193,19 @@ func (f *fence) serveAPI(ctx context.Context) error {
 	return err
 }
 
-// watchBridges keeps bridges that are not Docker's free as soon as they are there; without it they wait
-// for the next relisting.
+// watchPorts keeps addresses bound to their ports; without it no address is, and the fence stands.
+func (f *fence) watchPorts(ctx context.Context) error {
+	if err := f.ports.Run(ctx); err != nil {
+		f.logger.Error("bridge ports are not followed: addresses are bound to those that were known", "err", err)
+	}
+	return nil
+}
+
+// watchBridges keeps bridges that are not Docker's free, and what is the host's closed, as soon as they are there;
+// without it they wait for the next relisting.
 func (f *fence) watchBridges(ctx context.Context) error {
 	if err := hostnet.Watch(ctx, f.loop.Kick); err != nil {
-		f.logger.Warn("new bridges are seen at the next relisting only", "err", err)
+		f.logger.Warn("new bridges and addresses are seen at the next relisting only", "err", err)
 	}
 	return nil
 }
