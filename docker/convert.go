@@ -3,6 +3,7 @@ package docker
 import (
 	"cmp"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
@@ -23,14 +24,41 @@ func containerFrom(s container.Summary) Container {
 		mode = defaultNetwork
 	}
 	return Container{
-		ID:          s.ID,
-		Name:        properName(s.Names),
-		Image:       s.Image,
-		ImageID:     s.ImageID,
-		State:       s.State,
-		NetworkMode: mode,
-		Labels:      s.Labels,
+		ID:           s.ID,
+		Name:         properName(s.Names),
+		Image:        s.Image,
+		ImageID:      s.ImageID,
+		State:        s.State,
+		NetworkMode:  mode,
+		Labels:       s.Labels,
+		Networks:     attachedTo(s),
+		EngineSocket: slices.ContainsFunc(s.Mounts, func(m container.MountPoint) bool { return showsSocket(m.Source) }),
 	}
+}
+
+func attachedTo(s container.Summary) []string {
+	if s.NetworkSettings == nil {
+		return nil
+	}
+	var out []string
+	for name, e := range s.NetworkSettings.Networks {
+		if e != nil && e.NetworkID != "" {
+			name = e.NetworkID
+		}
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// showsSocket says whether a path of the host is a container engine's socket or a directory that holds one: Docker's,
+// Podman's or containerd's, with which a container can make others as it likes. /var/run is /run.
+func showsSocket(source string) bool {
+	source = path.Clean(source)
+	if base := path.Base(source); base == "docker.sock" || base == "podman.sock" || base == "containerd.sock" {
+		return true
+	}
+	return slices.Contains([]string{"/", "/run", "/var", "/var/run", "/run/podman", "/var/run/podman", "/run/containerd", "/var/run/containerd"}, source)
 }
 
 // properName is the container's own name: that of a legacy link has two slashes ("/other/alias").

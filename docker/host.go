@@ -18,9 +18,17 @@ type Container struct {
 	State       string // "created", "running", "paused", "exited", …
 	NetworkMode string // HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a network's name or ID; "default" is given as "bridge"
 	Labels      map[string]string
-	// Resolvers are the servers of --dns, nil while not known (they are only in the container's
-	// inspect, which blocks during a start) or when the container has none of its own.
-	Resolvers []netip.Addr
+	// Networks are those it is attached to, by ID, or by name where the Engine gives no ID (before the
+	// first start); sorted. None with network_mode container:X.
+	Networks []string
+	// EngineSocket says that a mount shows it the socket of a container engine.
+	EngineSocket bool
+	// Resolvers and what follows are only in the container's inspect, which blocks during a start: zero
+	// while not known.
+	Resolvers  []netip.Addr // the servers of --dns, nil when it has none of its own
+	Privileged bool
+	CapAdd     []string // "NET_ADMIN", "ALL", in capitals without CAP_, sorted
+	PidMode    string   // "host", "container:<id>" or ""
 }
 
 // Network is one network of the Engine.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,13 +18,12 @@ const (
 	inspectLast  = 5 * time.Minute
 )
 
-// inspector knows the containers' own resolvers, which only their inspect tells and which never
-// change: --dns is fixed at create.
+// inspector knows what only the containers' inspect tells and what never changes: it is fixed at create.
 type inspector struct {
 	wake chan struct{} // of 1: there may be a container to inspect
 
 	mu    sync.Mutex
-	known map[string][]netip.Addr
+	known map[string]own
 	tries map[string]try // running and not known
 	mute  bool           // a failure was logged and none has succeeded since
 }
@@ -36,13 +36,16 @@ type try struct {
 }
 
 func newInspector() inspector {
-	return inspector{wake: make(chan struct{}, 1), known: map[string][]netip.Addr{}, tries: map[string]try{}}
+	return inspector{wake: make(chan struct{}, 1), known: map[string]own{}, tries: map[string]try{}}
 }
 
-func (i *inspector) resolvers(id string) []netip.Addr {
+// complete adds to a container what is known of it.
+func (i *inspector) complete(c *Container) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return slices.Clone(i.known[id])
+	own := i.known[c.ID]
+	c.Resolvers, c.Privileged = slices.Clone(own.resolvers), own.privileged
+	c.CapAdd, c.PidMode = slices.Clone(own.capAdd), own.pidMode
 }
 
 // follow takes a new listing: running containers not known yet are to be inspected, others are
@@ -93,11 +96,11 @@ func (i *inspector) take(now time.Time) (ids []string, next time.Duration) {
 }
 
 // learned takes what an inspect said.
-func (i *inspector) learned(id string, resolvers []netip.Addr) {
+func (i *inspector) learned(id string, o own) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if _, wanted := i.tries[id]; wanted {
-		i.known[id] = resolvers
+		i.known[id] = o
 	}
 	delete(i.tries, id)
 	i.mute = false
@@ -164,33 +167,50 @@ func (c *Client) startInspections(ctx context.Context, g *errgroup.Group, kick f
 }
 
 func (c *Client) inspectContainer(ctx context.Context, id string, kick func()) {
-	var resolvers []netip.Addr
+	var o own
 	err := c.ask(ctx, "inspect container "+id+" of Docker", func(ctx context.Context, e engine) error {
 		answer, err := e.ContainerInspect(ctx, id)
-		resolvers = ownResolvers(answer)
+		o = ownFrom(answer)
 		return err
 	})
 	switch {
 	case err == nil || notFound(err):
-		c.inspect.learned(id, resolvers)
+		c.inspect.learned(id, o)
 	case c.inspect.failed(id, time.Now()) && ctx.Err() == nil:
-		c.log.Warn("the containers' own resolvers (--dns) are not known, trying again", "container", id, "err", err)
+		c.log.Warn("the containers' own resolvers (--dns) and capabilities are not known, trying again", "container", id, "err", err)
 	}
-	if len(resolvers) > 0 {
+	if !o.ordinary() {
 		kick()
 	}
 }
 
-// ownResolvers are the --dns servers that are addresses, in their order.
-func ownResolvers(answer container.InspectResponse) []netip.Addr {
+// own is what a container was created with, as Container has it.
+type own struct {
+	resolvers  []netip.Addr
+	privileged bool
+	capAdd     []string
+	pidMode    string
+}
+
+// ordinary says that nothing is the container's own.
+func (o own) ordinary() bool {
+	return len(o.resolvers) == 0 && !o.privileged && len(o.capAdd) == 0 && o.pidMode == ""
+}
+
+// ownFrom takes of the --dns servers those that are addresses, in their order.
+func ownFrom(answer container.InspectResponse) own {
 	if answer.ContainerJSONBase == nil || answer.HostConfig == nil {
-		return nil
+		return own{}
 	}
-	var out []netip.Addr
+	out := own{privileged: answer.HostConfig.Privileged, pidMode: string(answer.HostConfig.PidMode)}
 	for _, server := range answer.HostConfig.DNS {
 		if a := parseAddr(server); a.IsValid() {
-			out = append(out, a)
+			out.resolvers = append(out.resolvers, a)
 		}
 	}
+	for _, capability := range answer.HostConfig.CapAdd {
+		out.capAdd = append(out.capAdd, strings.TrimPrefix(strings.ToUpper(capability), "CAP_"))
+	}
+	slices.Sort(out.capAdd)
 	return out
 }

@@ -2,6 +2,7 @@ package docker_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/dockerwall/dockerwall/docker"
@@ -28,6 +29,28 @@ func TestOwnResolversAreLearnedOnceTheContainerRuns(t *testing.T) {
 	f.until("renamed", func(h docker.Host) bool { c, _ := find(h, "app"); return c.Name == "other" && c.Resolvers != nil })
 	if n := f.engine.Count(dockertest.InspectContainer); n != 1 {
 		t.Errorf("%d inspects, want one for the container's life", n)
+	}
+}
+
+func TestWhatAContainerMayDoIsLearned(t *testing.T) {
+	f := follow(t, dockertest.New(t))
+	app := box("app", "created")
+	app.Privileged, app.CapAdd, app.PidMode, app.EngineSocket = true, []string{"CAP_SYS_ADMIN", "net_admin"}, "host", true
+	app.Networks = []string{dockertest.ID("web"), dockertest.ID("lan")}
+	slices.Sort(app.Networks)
+	f.engine.Create(app)
+	c, _ := find(f.next(), "app")
+	if c.Privileged || c.CapAdd != nil || c.PidMode != "" {
+		t.Errorf("known before the start: %+v", c)
+	}
+	if !c.EngineSocket || !slices.Equal(c.Networks, app.Networks) {
+		t.Errorf("the listing tells of its mounts and networks: %+v", c)
+	}
+	f.engine.Start(app.ID)
+	h := f.until("inspected", func(h docker.Host) bool { c, _ := find(h, "app"); return c.PidMode == "host" })
+	c, _ = find(h, "app")
+	if !c.Privileged || !slices.Equal(c.CapAdd, []string{"NET_ADMIN", "SYS_ADMIN"}) {
+		t.Errorf("privileged %v, capabilities %v", c.Privileged, c.CapAdd)
 	}
 }
 

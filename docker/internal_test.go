@@ -206,6 +206,18 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+func TestPathsThatHoldAnEnginesSocket(t *testing.T) {
+	for source, want := range map[string]bool{
+		"/var/run/docker.sock": true, "/run/docker.sock": true, "/srv/proxy/docker.sock": true, "/run/user/1000/podman/podman.sock": true,
+		"/run/containerd/containerd.sock": true, "/run": true, "/var/run/": true, "/run/podman": true, "/": true, "/var": true, "/var/run/../run": true,
+		"": false, "/etc": false, "/var/lib/docker": false, "/run/systemd/resolve": false, "/home/docker.sock.d": false, "/run/docker": false,
+	} {
+		if got := showsSocket(source); got != want {
+			t.Errorf("%q: %v", source, got)
+		}
+	}
+}
+
 func TestTheProperNameIsNotALinks(t *testing.T) {
 	if got := properName([]string{"/web/db", "/db"}); got != "db" {
 		t.Errorf("got %q", got)

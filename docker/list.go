@@ -35,7 +35,7 @@ func (c *Client) List(ctx context.Context) (Host, error) {
 	c.cache = next
 	c.mu.Unlock()
 	c.inspect.follow(next.containers)
-	return next.host(c.inspect.resolvers), nil
+	return next.host(c.inspect.complete), nil
 }
 
 func (c *Client) take() (snapshot, marks) {

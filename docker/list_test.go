@@ -165,6 +165,24 @@ func TestEventsAreFollowed(t *testing.T) {
 				return later && c.State == "running"
 			},
 		},
+		"a network that has no bridge is connected while the container runs": {
+			before: func(f *followed) {
+				running(f)
+				f.engine.PutNetwork(docker.Network{ID: dockertest.ID("lan"), Name: "lan", Driver: "macvlan"})
+				f.Invalidate()
+				f.list()
+			},
+			event: func(e *dockertest.Engine) {
+				app := box("app", "running")
+				app.Networks = []string{dockertest.ID("web"), dockertest.ID("lan")}
+				e.PutContainer(app)
+				e.Connect(dockertest.ID("lan"), at("app", "192.0.2.9", ""))
+			},
+			want: func(h docker.Host) bool {
+				c, _ := find(h, "app")
+				return slices.Contains(c.Networks, dockertest.ID("lan"))
+			},
+		},
 		"a create event was lost": {
 			before: func(f *followed) { f.engine.PutNetwork(bridge("web")) },
 			event: func(e *dockertest.Engine) {

@@ -32,7 +32,11 @@ func (m *marks) note(e event) bool {
 	case "network create", "network destroy", "network remove":
 		set(&m.networks, id, struct{}{})
 	case "network connect", "network disconnect":
-		set(&m.attached, id, e.Actor.Attributes["type"])
+		driver := e.Actor.Attributes["type"]
+		set(&m.attached, id, driver)
+		if c := e.Actor.Attributes["container"]; driver != bridgeDriver && isID(c) { // no network tells of its endpoint
+			set(&m.containers, c, struct{}{})
+		}
 	default:
 		return false
 	}

@@ -3,7 +3,6 @@ package docker
 import (
 	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -146,11 +145,12 @@ func (s snapshot) gateway() (id string, known bool) {
 }
 
 // host is the snapshot as the caller's own value, without the endpoints that are over.
-func (s snapshot) host(resolvers func(id string) []netip.Addr) Host {
+func (s snapshot) host(complete func(*Container)) Host {
 	h := Host{Containers: make([]Container, 0, len(s.containers)), Networks: make([]Network, 0, len(s.networks))}
-	for id, c := range s.containers {
+	for _, c := range s.containers {
 		c.Labels = maps.Clone(c.Labels)
-		c.Resolvers = resolvers(id)
+		c.Networks = slices.Clone(c.Networks)
+		complete(&c)
 		h.Containers = append(h.Containers, c)
 	}
 	for _, n := range s.networks {

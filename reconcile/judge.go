@@ -10,11 +10,11 @@ import (
 
 // judge tells of flows whether a ruleset denies them, as if each were opened now.
 type judge struct {
-	rules  nft.Ruleset
-	fresh  bool // nobody fenced these flows before
+	rules   nft.Ruleset
+	fresh   bool // nobody fenced these flows before
 	holders map[netip.Addr][]holder
-	host   map[netip.Addr]bool // the host's own addresses
-	known  map[question]bool   // answers
+	host    map[netip.Addr]bool // the host's own addresses
+	known   map[question]bool   // answers
 }
 
 // holder is who has an address: a container, by its place in the ruleset, on a bridge.

@@ -171,9 +171,17 @@ func list[V any](from map[string]V, show func(V) (any, bool)) []any {
 }
 
 func summary(c docker.Container) map[string]any {
+	networks, mounts := map[string]any{}, []any{}
+	for i, id := range c.Networks {
+		networks["network"+strconv.Itoa(i)] = map[string]any{"NetworkID": id}
+	}
+	if c.EngineSocket {
+		mounts = append(mounts, map[string]any{"Type": "bind", "Source": "/var/run/docker.sock", "Destination": "/s"})
+	}
 	return map[string]any{
 		"Id": c.ID, "Names": []string{"/" + c.Name}, "Image": c.Image, "ImageID": c.ImageID,
 		"Labels": c.Labels, "State": c.State, "HostConfig": map[string]any{"NetworkMode": c.NetworkMode},
+		"NetworkSettings": map[string]any{"Networks": networks}, "Mounts": mounts,
 	}
 }
 
@@ -182,7 +190,9 @@ func inspection(c docker.Container) map[string]any {
 	for _, r := range c.Resolvers {
 		dns = append(dns, r.String())
 	}
-	return map[string]any{"Id": c.ID, "Name": "/" + c.Name, "HostConfig": map[string]any{"NetworkMode": c.NetworkMode, "Dns": dns}}
+	return map[string]any{"Id": c.ID, "Name": "/" + c.Name, "HostConfig": map[string]any{
+		"NetworkMode": c.NetworkMode, "Dns": dns, "Privileged": c.Privileged, "CapAdd": c.CapAdd, "PidMode": c.PidMode,
+	}}
 }
 
 func network(n docker.Network) map[string]any {
