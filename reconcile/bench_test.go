@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/docker/dockertest"
+	"github.com/dockerwall/dockerwall/flows"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
@@ -96,5 +97,38 @@ func BenchmarkFirstBuild(b *testing.B) {
 		s.read = s.readAll(nil)
 		Names(s)
 		Build(s)
+	}
+}
+
+// BenchmarkJudgeFlows is what a policy that became tighter costs beside the list of flows: all of them are judged.
+func BenchmarkJudgeFlows(b *testing.B) {
+	s := crowd(1000)
+	r, _ := Build(s)
+	for _, n := range []int{1000, 50000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			all := make([]flows.Flow, 0, n)
+			for i := range n {
+				c := r.Containers[i%len(r.Containers)]
+				src := netip.AddrPortFrom(c.Endpoints[0].Addr, uint16(30000+i/len(r.Containers)))
+				dst := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i), byte(i >> 8 % 7)}), 443)
+				all = append(all, flows.Flow{Proto: nft.TCP, Src: src, Dst: dst, To: dst})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				choose(all, nil, newJudge(s, r, false))
+			}
+		})
+	}
+}
+
+// BenchmarkTightens is asked at every commit.
+func BenchmarkTightens(b *testing.B) {
+	s := crowd(1000)
+	old, _ := Build(s)
+	r, _ := Build(s)
+	for b.Loop() {
+		if r.Tightens(old) || len(r.Gone(old)) > 0 {
+			b.Fatal("nothing changed")
+		}
 	}
 }
