@@ -90,3 +90,29 @@ func TestAContainersFirstPacketIsNotLost(t *testing.T) {
 		t.Errorf("%d SYN retransmissions, %d failed", retransmits, failed)
 	}
 }
+
+// TestTheFirstStartOfANewImageLosesNoPacket: which labels are the image's own is known by the time they are needed.
+func TestTheFirstStartOfANewImageLosesNoPacket(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	w.start(t)
+	for i := range 10 {
+		image := fmt.Sprint("new-", i)
+		if err := w.engine.ImportProbe(t.Context(), image, fmt.Sprintf("LABEL dockerwall.outbound=203.0.113.99 build=%d", i)); err != nil {
+			t.Fatal(err)
+		}
+		own := lab.RunSpec{Image: image, Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.1"}, Cmd: []string{"tcp", "203.0.113.1:80"}}
+		r, err := w.engine.RunProbe(t.Context(), own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Retransmits != 0 || r.Outcome != result.OK {
+			t.Errorf("image %d: %d SYN retransmissions, %s %s", i, r.Retransmits, r.Outcome, r.Error)
+		}
+	}
+	if _, err := w.engine.RunProbe(t.Context(), lab.RunSpec{Image: "new-0", Network: web, Cmd: []string{"udp", "203.0.113.99:9", "-count", "200"}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.Arrived(netip.MustParseAddr("203.0.113.99")); n != 0 {
+		t.Errorf("%d packets arrived that only the image allows", n)
+	}
+}
