@@ -156,5 +156,10 @@ func (c *Container) Namespace(ctx context.Context) (*Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenNamespace(c.docker.lab.machine.inside(strings.TrimPrefix(key, "/var")))
+	return c.docker.Sandbox(strings.TrimPrefix(key, "/var/run/docker/netns/"))
+}
+
+// Sandbox is a network namespace of the Engine's by its name, such as "ingress_sbox" of a swarm; the caller closes it.
+func (d *Docker) Sandbox(name string) (*Namespace, error) {
+	return OpenNamespace(d.lab.machine.inside(filepath.Join("/run/docker/netns", strings.TrimPrefix(name, "/run/docker/netns/"))))
 }
