@@ -46,6 +46,12 @@ type world struct {
 func newWorld(t *testing.T, options lab.DockerOptions) *world {
 	t.Helper()
 	t.Parallel()
+	return anotherWorld(t, options)
+}
+
+// anotherWorld is newWorld for a test that has one already.
+func anotherWorld(t *testing.T, options lab.DockerOptions) *world {
+	t.Helper()
 	w := &world{Lab: lab.ForTest(t)}
 	w.binary, w.probe = programs(t)
 	w.engine = w.DockerForTest(t, options)

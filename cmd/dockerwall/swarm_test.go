@@ -40,8 +40,8 @@ func (w *world) answers(t *testing.T, addr string) {
 	})
 }
 
-// TestTasksOfASwarmLeaveUnderTheirServicesLabel by docker_gwbridge: this kernel has neither VXLAN nor IPVS, so one node, and
-// no virtual IPs.
+// TestTasksOfASwarmLeaveUnderTheirServicesLabel by docker_gwbridge. The kernels of CI have no IPVS,
+// so there are no virtual IPs.
 func TestTasksOfASwarmLeaveUnderTheirServicesLabel(t *testing.T) {
 	for name, options := range map[string]lab.DockerOptions{"this machine's Engine": {}, "the newest Engine": {Newest: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -126,3 +126,38 @@ func (w *world) meshAnswers(t *testing.T) {
 }
 
 func (w *world) arrivedFromMesh() uint64 { return w.arrived("udp 203.0.113.66:9") }
+
+// join lays a wire between two worlds' hosts, and returns the address of each on it.
+func join(t *testing.T, w, v *world) (string, string) {
+	t.Helper()
+	for _, step := range [][]string{
+		{"link", "add", "peer", "type", "veth", "peer", "name", "peer", "netns", v.Host.Path()},
+		{"address", "add", "198.51.101.1/24", "dev", "peer"}, {"link", "set", "peer", "up"},
+	} {
+		w.host(t, "ip", step...)
+	}
+	v.host(t, "ip", "address", "add", "198.51.101.2/24", "dev", "peer")
+	v.host(t, "ip", "link", "set", "peer", "up")
+	return "198.51.101.1", "198.51.101.2"
+}
+
+// TestTasksOnTwoHostsReachOneAnotherAndNobodyElse: what tasks of one overlay network send one another travels in VXLAN
+// packets of the hosts' own, which nobody judges; everything else leaves by each host's docker_gwbridge.
+func TestTasksOnTwoHostsReachOneAnotherAndNobodyElse(t *testing.T) {
+	w, v := newWorld(t, lab.DockerOptions{}), anotherWorld(t, lab.DockerOptions{})
+	here, there := join(t, w, v)
+	w.start(t)
+	v.start(t)
+	w.docker(t, "swarm", "init", "--advertise-addr="+here)
+	v.docker(t, "swarm", "join", "--advertise-addr="+there, "--token="+w.docker(t, "swarm", "join-token", "--quiet", "worker"), here+":2377")
+	w.docker(t, "network", "create", "--driver=overlay", "mesh")
+	w.docker(t, "service", "create", "--detach", "--no-resolve-image", "--name=app", "--network=mesh", "--mode=global",
+		"--container-label=dockerwall.outbound=203.0.113.1", lab.ProbeImage, "serve", "80")
+	one, two := w.tasks(t, "app", 1)[0], v.tasks(t, "app", 1)[0]
+	for _, b := range []*box{one, two} {
+		b.reaches(t, "tcp 203.0.113.1:80")
+		b.isKeptFrom(t, "tcp 203.0.113.2:80", act("tcp "+here+":2377"), act("udp "+there+":4789"))
+	}
+	one.reaches(t, act("tcp "+two.addr(t, "mesh").String()+":80"))
+	two.reaches(t, act("tcp "+one.addr(t, "mesh").String()+":80"))
+}
