@@ -100,7 +100,7 @@ func stale(t *testing.T, path string) {
 }
 
 func TestHealthArrives(t *testing.T) {
-	want := Health{Healthy: true, Reasons: []string{"the label of web has an error"}, Version: "1.0", DryRun: true, DockerUp: true, Fenced: 3, Unfenced: 1, Generation: 9}
+	want := Health{Healthy: true, Reasons: []string{"the label of web has an error"}, Version: "1.0", DryRun: true, DockerUp: true, Fenced: 3, Unfenced: 1, Generation: 9, Problems: 7, Findings: []string{"web: warning: it is privileged"}}
 	path := socketPath(t)
 	serve(t, Options{Path: path, Health: func() Health { return want }})
 	got, err := Dial(path).Health(t.Context())

@@ -23,6 +23,10 @@ type Health struct {
 	Fenced     int    `json:"fenced"`     // containers
 	Unfenced   int    `json:"unfenced"`   // containers that none of our hooks sees
 	Generation int    `json:"generation"` // commits since the daemon started
+	// Problems is how many there are with labels, containers and networks, which leave the daemon Healthy; Findings are
+	// the first few, one sentence each.
+	Problems int      `json:"problems"`
+	Findings []string `json:"findings"`
 }
 
 // failure is the body of an answer that is an error.

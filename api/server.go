@@ -109,6 +109,9 @@ func only(method string, h http.HandlerFunc) http.HandlerFunc {
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	h := s.opt.Health()
 	h.APIVersion = Version
+	if h.Findings == nil {
+		h.Findings = []string{}
+	}
 	if h.Reasons == nil {
 		h.Reasons = []string{}
 	}

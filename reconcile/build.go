@@ -58,15 +58,16 @@ func (s State) skeleton() nft.Ruleset {
 }
 
 type builder struct {
-	state     State
-	rules     nft.Ruleset
-	problems  []Problem
-	fenced    []docker.Network          // by bridge
-	endpoints map[string][]nft.Endpoint // by container ID
-	unfenced  map[string]string         // container ID -> an unmanaged network it sits on
-	preset    compiled                  // DEFAULT_OUTBOUND
-	resolvers []netip.Addr              // that Docker gives
-	addresses addresses
+	state      State
+	rules      nft.Ruleset
+	problems   []Problem
+	fenced     []docker.Network          // by bridge
+	endpoints  map[string][]nft.Endpoint // by container ID
+	unfenced   map[string]string         // container ID -> an unmanaged network it sits on
+	bridgeless map[string]docker.Network // by ID and by name
+	preset     compiled                  // DEFAULT_OUTBOUND
+	resolvers  []netip.Addr              // that Docker gives
+	addresses  addresses
 }
 
 // sources are what containers share: DEFAULT_OUTBOUND and the resolvers Docker gives them.
@@ -84,11 +85,12 @@ func (b *builder) containers() {
 	sorted := slices.Clone(b.state.Docker.Containers)
 	slices.SortFunc(sorted, func(x, y docker.Container) int { return strings.Compare(x.ID, y.ID) })
 	b.rules.Containers = make([]nft.Container, 0, len(sorted))
+	b.indexBridgeless()
 	for i, c := range sorted {
+		b.outside(c)
 		ends := b.endpoints[c.ID]
 		switch {
 		case len(ends) == 0:
-			b.outside(c)
 			continue
 		case !isShortID(short(c.ID)):
 			b.reportOn(c, policy.Problem{

@@ -165,7 +165,7 @@ func TestStrangeInputFencesHarderAndIsReported(t *testing.T) {
 		},
 		"labels of a container in the host's network do nothing": {
 			containers: []scenarioContainer{{Name: "a", NetworkMode: "host", Labels: everything}},
-			problem:    "nothing is fenced", severity: policy.Warning,
+			problem:    "nothing is fenced", severity: policy.Error,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,25 +5,38 @@ import (
 	"strings"
 
 	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
-// outside reports labels that do nothing, because their container has no endpoint of its own.
+// outside reports what of a container no hook of ours sees, and what lets it step around the fence.
 func (b *builder) outside(c docker.Container) {
-	if !labelled(c.Labels) || ended(c) {
+	if ended(c) {
 		return
 	}
 	if c.NetworkMode == "host" {
-		b.reportOn(c, policy.Problem{
-			Severity: policy.Warning, Message: "the container is in the host's own network, where nothing is fenced; its labels do nothing",
-			Remedy: "put it on a bridge network, or remove the labels",
-		})
+		b.reportUnseen(c, "host", "the container is in the host's own network, where nothing is fenced", "put it on a bridge network")
+		return // it could not be freer
 	}
-	name, shares := strings.CutPrefix(c.NetworkMode, "container:")
-	if !shares {
-		return
+	if name, shares := strings.CutPrefix(c.NetworkMode, "container:"); shares && labelled(c.Labels) {
+		b.sharing(c, name)
 	}
-	i := slices.IndexFunc(b.state.Docker.Containers, func(o docker.Container) bool { return o.ID == name || o.Name == name })
+	b.unseen(c)
+	b.stepsAround(c)
+}
+
+// reportUnseen is an Error where labels ask for what does not hold.
+func (b *builder) reportUnseen(c docker.Container, token, message, remedy string) {
+	p := policy.Problem{Severity: policy.Warning, Token: token, Message: message, Remedy: remedy}
+	if labelled(c.Labels) && b.state.labels(c).mode != policy.ModeOff {
+		p.Severity, p.Message, p.Remedy = policy.Error, message+"; its labels do nothing there", remedy+", or remove the labels"
+	}
+	b.reportOn(c, p)
+}
+
+// sharing reports labels that differ from those that count.
+func (b *builder) sharing(c docker.Container, with string) {
+	i := slices.IndexFunc(b.state.Docker.Containers, func(o docker.Container) bool { return o.ID == with || o.Name == with })
 	if i >= 0 && b.state.labels(b.state.Docker.Containers[i]).equal(b.state.labels(c)) {
 		return
 	}
@@ -31,6 +44,94 @@ func (b *builder) outside(c docker.Container) {
 		Severity: policy.Error, Token: c.NetworkMode, Message: "the container shares another's network, whose policy counts; its own labels do nothing",
 		Remedy: "put them on that container, or remove them here",
 	})
+}
+
+// unseen reports networks that are not of driver bridge, those of one driver together.
+func (b *builder) unseen(c docker.Container) {
+	byDriver := map[string][]string{}
+	for _, id := range c.Networks {
+		if n, ok := b.bridgeless[id]; ok {
+			byDriver[n.Driver] = append(byDriver[n.Driver], n.Name)
+		}
+	}
+	for driver, names := range byDriver {
+		slices.Sort(names)
+		token := strings.Join(names, ", ")
+		switch driver {
+		case "macvlan", "ipvlan":
+			b.reportUnseen(c, token, "the container is on a network of driver "+driver+": what it sends there passes none of the host's hooks", "use a bridge network instead")
+		case "overlay":
+			b.reportOn(c, policy.Problem{
+				Severity: policy.Warning, Token: token, Message: "the container is on an overlay network: what it sends to containers there is not fenced; what leaves by docker_gwbridge is",
+				Remedy: "keep apart on networks of their own what must not reach one another",
+			})
+		default:
+			b.reportUnseen(c, token, "the container is on a network of driver "+driver+", which dockerwall does not know: what it sends there may pass none of the host's hooks", "use a bridge network instead")
+		}
+	}
+}
+
+// indexBridgeless notes the networks that a container can send by and that have no bridge here, by ID and by name.
+func (b *builder) indexBridgeless() {
+	b.bridgeless = map[string]docker.Network{}
+	for _, n := range b.state.Docker.Networks {
+		if n.Driver != "bridge" && n.Driver != "host" && n.Driver != "null" {
+			b.bridgeless[n.ID], b.bridgeless[n.Name] = n, n
+		}
+	}
+}
+
+// stepsAround reports what makes a container as good as root on the host, or lets it change the host's network.
+func (b *builder) stepsAround(c docker.Container) {
+	means := slices.DeleteFunc(slices.Clone(c.CapAdd), func(capability string) bool { return !steps(capability, c.PidMode) })
+	if c.Privileged {
+		means = []string{"it is privileged"}
+	} else if len(means) > 0 {
+		means = []string{"it has " + strings.Join(means, ", ")}
+	}
+	if c.EngineSocket {
+		means = append(means, "it sees the socket of a container engine")
+	}
+	if len(means) == 0 {
+		return
+	}
+	b.reportOn(c, policy.Problem{
+		Severity: policy.Warning, Message: "the container can step around the fence: " + strings.Join(means, " and "),
+		Remedy: "take that from it, or trust it as you trust the host",
+	})
+}
+
+// steps says whether a capability is a way around. NET_RAW, which Docker gives by itself, is none where addresses are
+// bound to ports.
+func steps(capability, pidMode string) bool {
+	switch capability {
+	case "ALL", "NET_ADMIN", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF":
+		return true
+	case "SYS_PTRACE":
+		return pidMode == "host"
+	default:
+		return false
+	}
+}
+
+// Unfenced is how many running containers none of the rules is about: those in the host's network, on macvlan, or on
+// networks that are left alone only. Who shares the network of a container that is fenced is fenced by that one's
+// policy, and who has no network has nothing to fence.
+func Unfenced(s State, r nft.Ruleset) int {
+	fenced := make(map[string]bool, len(r.Containers))
+	for _, c := range r.Containers {
+		fenced[c.ID] = true
+	}
+	n := 0
+	for _, c := range s.Docker.Containers {
+		if c.State != "running" && c.State != "paused" || fenced[short(c.ID)] || c.NetworkMode == "none" {
+			continue
+		}
+		if with, shares := strings.CutPrefix(c.NetworkMode, "container:"); !shares || !fenced[short(with)] {
+			n++
+		}
+	}
+	return n
 }
 
 func labelled(labels map[string]string) bool {

@@ -45,6 +45,7 @@ type beneath map[string][]netip.Addr
 
 type scenarioNetwork struct {
 	Name, ID, Bridge string
+	Driver           string // macvlan when Bridge is "none"
 	Subnets          []netip.Prefix
 	Endpoints        map[string][]netip.Addr // by container name
 	MACs             map[string]string       `json:",omitempty"` // likewise
@@ -59,6 +60,20 @@ type scenarioContainer struct {
 	Name, ID, Image, State, NetworkMode string
 	Labels                              map[string]string
 	DNS                                 []netip.Addr
+	Privileged, EngineSocket            bool     `json:",omitempty"`
+	CapAdd                              []string `json:",omitempty"`
+	PidMode                             string   `json:",omitempty"`
+}
+
+// attached are the networks that have an endpoint of a container.
+func (s scenario) attached(name string) (ids []string) {
+	for _, n := range s.Networks {
+		if _, ok := n.Endpoints[name]; ok {
+			ids = append(ids, idOr(n.ID, n.Name))
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // state also returns what is wrong with the settings themselves.
@@ -99,6 +114,7 @@ func (s scenario) state() (State, []Problem) {
 		ids[c.Name] = idOr(c.ID, c.Name)
 		out.Docker.Containers = append(out.Docker.Containers, docker.Container{
 			ID: ids[c.Name], Name: c.Name, ImageID: c.Image, State: c.State, NetworkMode: c.NetworkMode, Labels: c.Labels, Resolvers: c.DNS,
+			Networks: s.attached(c.Name), Privileged: c.Privileged, CapAdd: c.CapAdd, PidMode: c.PidMode, EngineSocket: c.EngineSocket,
 		})
 	}
 	for _, n := range s.Networks {
@@ -139,7 +155,8 @@ func (n scenarioNetwork) network(ids map[string]string) docker.Network {
 	out := docker.Network{ID: idOr(n.ID, n.Name), Name: n.Name, Driver: "bridge", Bridge: n.Bridge, Subnets: n.Subnets}
 	switch {
 	case n.Bridge == "none":
-		out.Bridge, out.Driver = "", "macvlan"
+		out.Bridge, out.Driver = "", cmp.Or(n.Driver, "macvlan")
+		return out // Docker tells of no endpoints there
 	case n.Bridge == "":
 		out.Bridge = "br-" + out.ID[:12]
 	}

@@ -18,7 +18,7 @@ func newHealth(env environment) *cobra.Command {
 	c := &cobra.Command{
 		Use: "health", Short: "Exit 0 if the daemon fences, else 1", Args: cobra.NoArgs,
 		Long: `Health asks the daemon over its socket and exits 0 or 1, never anything else: it is made for HEALTHCHECK.
-What is degraded while the fence stands is said on the error stream.`,
+What is degraded while the fence stands, and the first few problems, are said on the error stream.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(c.Context(), healthTimeout)
 			defer cancel()
@@ -31,6 +31,12 @@ What is degraded while the fence stands is said on the error stream.`,
 			default:
 				for _, reason := range h.Reasons {
 					fmt.Fprintln(env.err, "degraded: "+reason)
+				}
+				for _, finding := range h.Findings {
+					fmt.Fprintln(env.err, "problem: "+finding)
+				}
+				if more := h.Problems - len(h.Findings); more > 0 {
+					fmt.Fprintf(env.err, "and %d more in the log\n", more)
 				}
 				_, err = fmt.Fprintln(env.out, "healthy")
 				return err

@@ -38,7 +38,7 @@ func (f *fence) snapshot(context.Context) metrics.Snapshot {
 		countMode(&out, c.Mode)
 		out.Containers = append(out.Containers, f.container(byID[c.ID], counters.Containers[c.ID]))
 	}
-	out.Unfenced = max(0, len(running(outcome.State.Docker))-len(outcome.Ruleset.Containers))
+	out.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
 	return out
 }
 
@@ -90,17 +90,6 @@ func (f *fence) leaving(containers []nft.Container) {
 	f.metrics.Observe(out)
 }
 
-// running are the containers that could send something.
-func running(h docker.Host) []docker.Container {
-	var out []docker.Container
-	for _, c := range h.Containers {
-		if c.State == "running" || c.State == "paused" || c.State == "restarting" {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
 func containersByID(h docker.Host) map[string]docker.Container {
 	out := make(map[string]docker.Container, len(h.Containers))
 	for _, c := range h.Containers {
@@ -144,17 +133,38 @@ func (f *fence) health() api.Health {
 		Healthy: good && outcome.Err == nil, Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
 		DockerUp: f.engine.Connected(), DNSMode: f.answers.modeName(), Fenced: len(outcome.Ruleset.Containers), Generation: int(f.commits.Load()),
 	}
-	h.Unfenced = max(0, len(running(outcome.State.Docker))-h.Fenced)
+	h.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
+	h.Problems, h.Findings = len(outcome.Problems), findings(outcome.Problems)
 	switch {
 	case outcome.Err != nil:
 		h.Reasons = append(h.Reasons, outcome.Err.Error())
 	case !good:
 		h.Reasons = append(h.Reasons, "the Engine has not answered yet")
 	}
-	for _, degraded := range []string{f.resolver.Servers().Degraded, f.answers.degraded()} {
+	for _, degraded := range []string{f.resolver.Servers().Degraded, f.answers.degraded(), f.portsDegraded()} {
 		if degraded != "" {
 			h.Reasons = append(h.Reasons, degraded)
 		}
 	}
 	return h
+}
+
+// findings are the first few problems in words, errors before warnings.
+func findings(problems []reconcile.Problem) (out []string) {
+	for _, severity := range []policy.Severity{policy.Error, policy.Warning} {
+		for _, p := range problems {
+			if p.Severity == severity && len(out) < 5 {
+				out = append(out, strings.TrimPrefix(p.Container+": "+p.Problem.String(), ": "))
+			}
+		}
+	}
+	return out
+}
+
+// portsDegraded says what is missing where addresses are not bound to ports.
+func (f *fence) portsDegraded() string {
+	if f.ports != nil {
+		return ""
+	}
+	return "addresses are not bound to bridge ports, which this kernel cannot do: a container with NET_RAW can send with another's address; cap_drop NET_RAW closes that"
 }
