@@ -341,7 +341,7 @@ func TestWithoutTheRightToAskPortsAreLeftOut(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- r.host.Do(func() error { return withoutNetAdmin(func() error { return r.ports.Run(ctx) }) })
+		ended <- r.host.Do(func() error { return withCapabilities(^netAdmin(), func() error { return r.ports.Run(ctx) }) })
 	}()
 	if line := <-r.log; !strings.Contains(line, "port=v") || !strings.Contains(line, "permission denied") {
 		t.Errorf("log: %s", line)
@@ -354,15 +354,31 @@ func TestWithoutTheRightToAskPortsAreLeftOut(t *testing.T) {
 	}
 }
 
-// withoutNetAdmin runs f on this thread, which is locked, without CAP_NET_ADMIN.
-func withoutNetAdmin(f func() error) (err error) {
+func TestNetAdminIsAllThatPortsNeed(t *testing.T) {
+	r := newPortRig(t, 0)
+	r.add("v1", "br-a", 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- r.host.Do(func() error { return withCapabilities(netAdmin(), func() error { return r.ports.Run(ctx) }) })
+	}()
+	r.says("v1 br-a 1")
+	cancel()
+	r.do(<-ended)
+}
+
+func netAdmin() uint32 { return 1 << unix.CAP_NET_ADMIN }
+
+// withCapabilities runs f on this thread, which is locked, with those that it has and that are in the mask.
+func withCapabilities(mask uint32, f func() error) (err error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var had [2]unix.CapUserData
 	if err := unix.Capget(&header, &had[0]); err != nil {
 		return err
 	}
 	fewer := had
-	fewer[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	fewer[0].Effective &= mask
+	fewer[1].Effective = 0
 	if err := unix.Capset(&header, &fewer[0]); err != nil {
 		return err
 	}
