@@ -58,15 +58,20 @@ func (b *builder) reportShared(at attachment, message string) {
 	}})
 }
 
-// portsByMAC are the ports of fenced bridges whose names can be part of a rule.
+// portsByMAC are the ports of fenced bridges whose names can be part of a rule. Of two with one name, which there are
+// for the moment of a rename, neither is meant.
 func (b *builder) portsByMAC() map[nft.MAC]standing {
 	fenced := make(map[string]bool, len(b.fenced))
 	for _, n := range b.fenced {
 		fenced[n.Bridge] = true
 	}
+	names := make(map[string]int, len(b.state.Ports))
+	for _, p := range b.state.Ports {
+		names[p.Name]++
+	}
 	out := make(map[nft.MAC]standing, len(b.state.Ports))
 	for _, p := range b.state.Ports {
-		if !fenced[p.Bridge] || !isInterface(p.Name) {
+		if !fenced[p.Bridge] || names[p.Name] > 1 || !isInterface(p.Name) {
 			continue
 		}
 		s, taken := out[p.MAC]

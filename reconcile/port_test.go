@@ -22,11 +22,16 @@ const (
 // bound is a host of two networks with three containers, each on its port.
 func bound(t *testing.T) scenario {
 	s := single("", "")
+	bind(t, &s)
+	return s
+}
+
+// bind has the containers of a single host on their ports.
+func bind(t *testing.T, s *scenario) {
 	s.BindPorts = true
 	s.Networks[0].MACs = map[string]string{"web": webMAC, "db": dbMAC}
 	s.Networks[1].Bridge, s.Networks[1].MACs = "br-other", map[string]string{"cache": cacheMAC}
 	s.Ports = []scenarioPort{port(t, "vw", "docker0", webMAC), port(t, "vd", "docker0", dbMAC), port(t, "vc", "br-other", cacheMAC)}
-	return s
 }
 
 func port(t *testing.T, name, bridge, mac string) scenarioPort {
@@ -68,6 +73,7 @@ func TestWhichPortsAreBound(t *testing.T) {
 		"a container that no listing has yet":  {func(s *scenario) { s.Containers = s.Containers[1:] }, []string{cache, db}, "", ""},
 		"a network that is not fenced":         {func(s *scenario) { s.GatewayNetworks = "!bridge" }, []string{cache}, "", ""},
 		"a name that cannot be part of a rule": {func(s *scenario) { s.Ports[0].Name = `v"` }, []string{cache, db}, "", ""},
+		"a name that two ports have":           {func(s *scenario) { s.Ports[1].Name = "vw" }, []string{cache}, "", ""},
 		"an address that two containers claim is neither's": {func(s *scenario) { s.Networks[0].Endpoints["db"] = addrs("172.17.0.2") },
 			[]string{cache, "vd", "vw fd00:17::2 " + webLocal}, "web", "two containers claim 172.17.0.2"},
 		"a link-local address that another claims is neither's": {func(s *scenario) { s.Networks[0].Endpoints["db"] = addrs("172.17.0.3", webLocal) },

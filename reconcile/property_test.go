@@ -242,7 +242,7 @@ func drawPorts(rt *rapid.T, s *scenario) {
 	}
 	for i := range rapid.IntRange(0, 6).Draw(rt, "ports") {
 		mac, _ := nft.ParseMAC(rapid.SampledFrom(macs[2:]).Draw(rt, "MAC of a port"))
-		name := rapid.SampledFrom([]string{"veth", `veth"`, "a-veth-of-17-by-"}).Draw(rt, "port") + fmt.Sprint(i)
+		name := rapid.SampledFrom([]string{"veth", `veth"`, "a-veth-of-17-by-"}).Draw(rt, "port") + fmt.Sprint(i/2)
 		s.Ports = append(s.Ports, scenarioPort{Name: name, Bridge: rapid.SampledFrom([]string{"docker0", "br-x", "virbr0"}).Draw(rt, "bridge of a port"), MAC: mac})
 	}
 }
@@ -256,6 +256,7 @@ func FuzzBuild(f *testing.F) {
 	packets := worldPackets(f)
 	f.Fuzz(func(t *testing.T, label, preset, networks string) {
 		s := single(label, preset)
+		bind(t, &s)
 		s.Names, s.Below, s.DeniedBelow = packetNames(), packetBelow(), packetDenied()
 		s.GatewayNetworks = networks
 		state, _ := s.state()
