@@ -63,6 +63,7 @@ func (b *builder) bridge(name string) nft.Bridge {
 	out := nft.Bridge{Name: name}
 	if i := slices.IndexFunc(b.state.Interfaces.Bridges, func(i hostnet.Bridge) bool { return i.Name == name }); i >= 0 {
 		out.MAC, out.Addrs = b.state.Interfaces.Bridges[i].MAC, plainAddrs(b.state.Interfaces.Bridges[i].Addrs)
+		out.Addrs = slices.DeleteFunc(out.Addrs, func(a netip.Addr) bool { return !isInterfaces(a) })
 	}
 	return out
 }

@@ -131,13 +131,18 @@ func claimedBy(e docker.Endpoint, port *nft.Port) []netip.Addr {
 	return plainAddrs(addrs)
 }
 
+// isInterfaces says whether an address can be an interface's own: others are what somebody sends from who has none.
+func isInterfaces(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
 // bindPorts takes over the ports with what their containers may use. An address that two have, or the host on a fenced
 // bridge, is bound to neither, and if it is a link-local one, nobody's.
 func (b *builder) bindPorts(ports map[attachment]*nft.Port) {
 	users := make(map[netip.Addr]int, 3*len(ports))
 	for at, p := range ports {
 		for _, end := range b.endpoints[at.container] {
-			if end.Bridge == at.bridge {
+			if end.Bridge == at.bridge && isInterfaces(end.Addr) {
 				p.Addrs = append(p.Addrs, end.Addr)
 				users[end.Addr]++
 			}

@@ -73,7 +73,9 @@ func TestWhichPortsAreBound(t *testing.T) {
 		"a container that no listing has yet":  {func(s *scenario) { s.Containers = s.Containers[1:] }, []string{cache, db}, "", ""},
 		"a network that is not fenced":         {func(s *scenario) { s.GatewayNetworks = "!bridge" }, []string{cache}, "", ""},
 		"a name that cannot be part of a rule": {func(s *scenario) { s.Ports[0].Name = `v"` }, []string{cache, db}, "", ""},
-		"a name that two ports have":           {func(s *scenario) { s.Ports[1].Name = "vw" }, []string{cache}, "", ""},
+		"an address that is nobody's": {func(s *scenario) { s.Networks[0].Endpoints["db"] = addrs("0.0.0.0", "ff02::1") },
+			[]string{cache, "vd " + dbLocal, web}, "db web", ""},
+		"a name that two ports have": {func(s *scenario) { s.Ports[1].Name = "vw" }, []string{cache}, "", ""},
 		"an address that two containers claim is neither's": {func(s *scenario) { s.Networks[0].Endpoints["db"] = addrs("172.17.0.2") },
 			[]string{cache, "vd", "vw fd00:17::2 " + webLocal}, "web", "two containers claim 172.17.0.2"},
 		"a link-local address that another claims is neither's": {func(s *scenario) { s.Networks[0].Endpoints["db"] = addrs("172.17.0.3", webLocal) },
@@ -91,8 +93,13 @@ func TestWhichPortsAreBound(t *testing.T) {
 			s := bound(t)
 			test.change(&s)
 			state, _ := s.state()
-			state.Interfaces.Bridges = []hostnet.Bridge{{Name: "docker0", MAC: bridgeMAC, Addrs: addrs("172.17.0.1", "fe80::1")}}
+			state.Interfaces.Bridges = []hostnet.Bridge{{Name: "docker0", MAC: bridgeMAC, Addrs: addrs("172.17.0.1", "fe80::1", "255.255.255.255")}}
 			r, problems := build(t, state)
+			for _, b := range r.Bridges {
+				if len(b.Addrs) > 2 {
+					t.Errorf("%s has %v", b.Name, b.Addrs)
+				}
+			}
 			if diff := cmp.Diff(test.want, portTexts(r)); diff != "" {
 				t.Errorf("ports (-want +got):\n%s", diff)
 			}
