@@ -12,7 +12,7 @@ func retries() []time.Duration {
 }
 
 // readFar reads the MAC of a veth's other end, if it is to be read now.
-func (f *follower) readFar(v *veth) {
+func (f *follower) readFar(v *member) {
 	if v.known || !v.carrier || v.master == 0 {
 		return
 	}
@@ -28,7 +28,7 @@ func (f *follower) readFar(v *veth) {
 	v.known, v.far, f.mute = true, far.mac, false
 }
 
-func (f *follower) putOff(v *veth, err error) {
+func (f *follower) putOff(v *member, err error) {
 	r := f.late[v.index]
 	waits := retries()
 	if r.failures < len(waits) {

@@ -7,12 +7,16 @@ import (
 	"sync"
 )
 
-// Port is a port of a bridge, the host's end of a veth pair, with what the other end says of itself.
+// Port is a port of a bridge: the host's end of a veth pair, with what the other end says of itself, or else a foreign
+// one.
 type Port struct {
 	Index  int32   // of the interface; names are used again, indexes hardly ever
 	Name   string  // "veth1a2b3c4"
 	Bridge string  // the name of its master
-	MAC    [6]byte // of the other end when both were first up, wherever that is
+	MAC    [6]byte // of the other end when both were first up, wherever that is; none of a foreign port
+	// Foreign is a port that leads elsewhere than to a container's namespace: an interface of the host, or the one of a
+	// virtual machine.
+	Foreign bool
 }
 
 // board is the ports as others may see them.

@@ -165,7 +165,11 @@ func (r *portRig) says(want ...string) {
 
 func portTexts(ports []hostnet.Port) (out []string) {
 	for _, p := range ports {
-		out = append(out, fmt.Sprintf("%s %s %d", p.Name, p.Bridge, p.MAC[5]))
+		far := fmt.Sprint(p.MAC[5])
+		if p.Foreign {
+			far = "foreign"
+		}
+		out = append(out, fmt.Sprintf("%s %s %s", p.Name, p.Bridge, far))
 	}
 	return out
 }

@@ -98,16 +98,16 @@ func pause(ctx context.Context, d time.Duration) {
 type follower struct {
 	*Ports
 	asks    *netlink.Conn
-	bridges map[int32]string // names by index
-	veths   map[int32]*veth
-	late    map[int32]retry // veths whose other end could not be read
-	mute    bool            // a failure was logged, and none has succeeded since
-	changed bool            // the board, since it was last told
+	bridges map[int32]string  // names by index
+	members map[int32]*member // veths, and what else has been a port
+	late    map[int32]retry   // veths whose other end could not be read
+	mute    bool              // a failure was logged, and none has succeeded since
+	changed bool              // the board, since it was last told
 }
 
-type veth struct {
+type member struct {
 	link
-	known bool // far is
+	known bool // far is, of a veth
 	far   [6]byte
 	shown Port // on the board
 }
@@ -119,7 +119,7 @@ type retry struct {
 }
 
 func newFollower(p *Ports, asks *netlink.Conn) *follower {
-	return &follower{Ports: p, asks: asks, bridges: map[int32]string{}, veths: map[int32]*veth{}, late: map[int32]retry{}}
+	return &follower{Ports: p, asks: asks, bridges: map[int32]string{}, members: map[int32]*member{}, late: map[int32]retry{}}
 }
 
 // follow subscribes, reads all there is, and then takes each change, until one is lost (ENOBUFS). A socket that lost
@@ -168,7 +168,7 @@ func (f *follower) readAll() error {
 		there[l.index] = true
 		f.put(l)
 	}
-	for index := range f.veths {
+	for index := range f.members {
 		if !there[index] {
 			f.drop(index)
 		}
@@ -199,22 +199,32 @@ func (f *follower) put(l link) {
 			f.bridges[l.index] = l.name
 			f.showPortsOf(l.index)
 		}
+	case "dummy": // leads nowhere
 	case "veth":
-		v := f.veths[l.index]
-		if v == nil {
-			v = &veth{}
-			f.veths[l.index] = v
+		f.readFar(f.member(l))
+		f.show(f.members[l.index])
+	default:
+		if l.master != 0 || f.members[l.index] != nil {
+			f.show(f.member(l))
 		}
-		v.link = l
-		f.readFar(v)
-		f.show(v)
 	}
 }
 
+// member takes what is new of an interface.
+func (f *follower) member(l link) *member {
+	m := f.members[l.index]
+	if m == nil {
+		m = &member{}
+		f.members[l.index] = m
+	}
+	m.link = l
+	return m
+}
+
 func (f *follower) drop(index int32) {
-	if v := f.veths[index]; v != nil {
+	if v := f.members[index]; v != nil {
 		f.changed = f.board.swap(v.shown, Port{}) || f.changed
-		delete(f.veths, index)
+		delete(f.members, index)
 		delete(f.late, index)
 	}
 	if _, ok := f.bridges[index]; ok {
@@ -224,18 +234,18 @@ func (f *follower) drop(index int32) {
 }
 
 func (f *follower) showPortsOf(bridge int32) {
-	for _, v := range f.veths {
+	for _, v := range f.members {
 		if v.master == bridge {
 			f.show(v)
 		}
 	}
 }
 
-// show puts a veth on the board, or takes it off.
-func (f *follower) show(v *veth) {
+// show puts an interface on the board, or takes it off.
+func (f *follower) show(v *member) {
 	var now Port
-	if bridge, ok := f.bridges[v.master]; ok && v.known {
-		now = Port{Index: v.index, Name: v.name, Bridge: bridge, MAC: v.far}
+	if bridge, ok := f.bridges[v.master]; ok && (v.known || v.kind != "veth") {
+		now = Port{Index: v.index, Name: v.name, Bridge: bridge, MAC: v.far, Foreign: v.kind != "veth"}
 	}
 	f.changed = f.board.swap(v.shown, now) || f.changed
 	v.shown = now

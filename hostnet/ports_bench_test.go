@@ -10,7 +10,7 @@ func thousand() *follower {
 	f := newFollower(NewPorts(PortsOptions{}), nil)
 	f.put(link{index: 1, name: "docker0", kind: "bridge"})
 	for i := range int32(1000) {
-		f.veths[i+2] = &veth{known: true}
+		f.members[i+2] = &member{known: true}
 		f.put(link{index: i + 2, name: fmt.Sprintf("veth%07x", i*7919), kind: "veth", master: 1, peer: 2, carrier: true})
 	}
 	return f
@@ -29,11 +29,11 @@ func BenchmarkList(b *testing.B) {
 // BenchmarkEvent is a port that goes and comes again.
 func BenchmarkEvent(b *testing.B) {
 	f := thousand()
-	l := f.veths[500].link
+	l := f.members[500].link
 	b.ReportAllocs()
 	for b.Loop() {
 		f.drop(l.index)
-		f.veths[l.index] = &veth{known: true}
+		f.members[l.index] = &member{known: true}
 		f.put(l)
 	}
 }

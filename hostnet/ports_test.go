@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/dockerwall/dockerwall/hostnet"
@@ -61,6 +62,15 @@ func TestPortsAreFollowed(t *testing.T) {
 		change func(r *portRig)
 		want   []string
 	}{
+		"an interface of the host becomes a port": {func(r *portRig) {
+			r.do(r.here.LinkAdd(&netlink.Macvlan{LinkAttrs: netlink.LinkAttrs{Name: "lan", ParentIndex: r.link("br-b").Attrs().Index}, Mode: netlink.MACVLAN_MODE_BRIDGE}))
+			r.do(r.here.LinkSetMaster(r.link("lan"), r.link("br-a")))
+		}, []string{"lan br-a foreign", "v1 br-a 1", "v2 br-b 2"}},
+		"and leaves again": {func(r *portRig) {
+			r.do(r.here.LinkAdd(&netlink.Macvlan{LinkAttrs: netlink.LinkAttrs{Name: "lan", ParentIndex: r.link("br-b").Attrs().Index}, Mode: netlink.MACVLAN_MODE_BRIDGE}))
+			r.do(r.here.LinkSetMaster(r.link("lan"), r.link("br-a")))
+			r.do(r.here.LinkSetNoMaster(r.link("lan")))
+		}, []string{"v1 br-a 1", "v2 br-b 2"}},
 		"a port goes":               {func(r *portRig) { r.do(r.here.LinkDel(r.link("v1"))) }, []string{"v2 br-b 2"}},
 		"its other end goes":        {func(r *portRig) { r.do(r.far.LinkDel(veth("v1p"))) }, []string{"v2 br-b 2"}},
 		"a port gets another name":  {func(r *portRig) { r.do(r.here.LinkSetName(r.link("v1"), "w1")) }, []string{"v2 br-b 2", "w1 br-a 1"}},

@@ -75,6 +75,7 @@ func (b *builder) claims() {
 		b.claim(n, ports)
 	}
 	b.bindPorts(ports)
+	b.foreignPorts()
 }
 
 func (b *builder) claim(n docker.Network, ports map[attachment]*nft.Port) {

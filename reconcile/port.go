@@ -71,7 +71,7 @@ func (b *builder) portsByMAC() map[nft.MAC]standing {
 	}
 	out := make(map[nft.MAC]standing, len(b.state.Ports))
 	for _, p := range b.state.Ports {
-		if !fenced[p.Bridge] || names[p.Name] > 1 || !isInterface(p.Name) {
+		if p.Foreign || !fenced[p.Bridge] || names[p.Name] > 1 || !isInterface(p.Name) {
 			continue
 		}
 		s, taken := out[p.MAC]
@@ -113,6 +113,23 @@ func (b *builder) ownersOfMACs() map[nft.MAC]owner {
 		delete(out, bridge.MAC)
 	}
 	return out
+}
+
+// foreignPorts reports ports of fenced bridges behind which there is no container: frames go there on their bridge and pass
+// none of our hooks.
+func (b *builder) foreignPorts() {
+	for _, n := range b.fenced {
+		var names []string
+		for _, p := range b.state.Ports {
+			if p.Foreign && p.Bridge == n.Bridge {
+				names = append(names, p.Name)
+			}
+		}
+		if slices.Sort(names); len(names) > 0 {
+			b.reportNetwork(n, "its bridge "+n.Bridge+" also has the port "+strings.Join(names, ", ")+", which is no container's: what is behind it is on the containers' own network, a router there too, and is not fenced",
+				"take it off the bridge, or give the network a bridge of its own")
+		}
+	}
 }
 
 // macOf is the MAC that Docker gave an endpoint, if that can be one interface's.

@@ -59,6 +59,13 @@ func TestWhichPortsAreBound(t *testing.T) {
 		"one on a bridge that is not fenced, too": {func(s *scenario) {
 			s.Ports = append(s.Ports, scenarioPort{Name: "vx", Bridge: "virbr0", MAC: s.Ports[0].MAC})
 		}, []string{cache, db, web}, "web", ""},
+		"a port that is no container's": {func(s *scenario) {
+			s.Ports = append(s.Ports, scenarioPort{Name: "eth1", Bridge: "docker0", Foreign: true}, scenarioPort{Name: "eth0", Bridge: "docker0", Foreign: true, MAC: s.Ports[0].MAC})
+		}, []string{cache, db, web}, "web", "docker0 also has the port eth0, eth1, which is no container's"},
+		"nor its bridge fenced": {func(s *scenario) {
+			s.Ports = append(s.Ports, scenarioPort{Name: "eth0", Bridge: "virbr0", Foreign: true})
+		},
+			[]string{cache, db, web}, "web", ""},
 		"two ports with one MAC": {func(s *scenario) {
 			s.Ports = append(s.Ports, scenarioPort{Name: "vx", Bridge: "docker0", MAC: s.Ports[0].MAC})
 		}, []string{cache, db}, "", "two ports have the MAC " + webMAC + " at their other end, so vw and vx are not bound"},

@@ -54,6 +54,7 @@ type scenarioNetwork struct {
 type scenarioPort struct {
 	Name, Bridge string
 	MAC          nft.MAC
+	Foreign      bool `json:",omitempty"`
 }
 
 type scenarioContainer struct {
@@ -90,7 +91,7 @@ func (s scenario) state() (State, []Problem) {
 		}
 	}
 	for i, p := range s.Ports {
-		out.Ports = append(out.Ports, hostnet.Port{Index: int32(i), Name: p.Name, Bridge: p.Bridge, MAC: p.MAC})
+		out.Ports = append(out.Ports, hostnet.Port{Index: int32(i), Name: p.Name, Bridge: p.Bridge, MAC: p.MAC, Foreign: p.Foreign})
 	}
 	var problems []Problem
 	note := func(found []policy.Problem) {

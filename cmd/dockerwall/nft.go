@@ -134,13 +134,12 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	if err != nil {
 		return nft.Ruleset{}, err
 	}
-	gather := reconcile.Gather{Config: config, Engine: engine, Resolver: asks, Interfaces: hostnet.Read, TrustImage: trust}
-	if config.BindPorts {
-		ports, err := hostnet.ReadPorts()
-		if err != nil {
-			return nft.Ruleset{}, err
-		}
-		gather.Ports = func() []hostnet.Port { return ports }
+	ports, err := hostnet.ReadPorts()
+	if err != nil {
+		return nft.Ruleset{}, err
+	}
+	gather := reconcile.Gather{
+		Config: config, Engine: engine, Resolver: asks, Interfaces: hostnet.Read, Ports: func() []hostnet.Port { return ports }, TrustImage: trust,
 	}
 	if _, err := engine.List(ctx); err != nil {
 		return nft.Ruleset{}, fmt.Errorf("list containers and networks: %w", err)

@@ -51,7 +51,7 @@ type fence struct {
 	logger   *slog.Logger
 	kernel   *nft.Kernel
 	engine   *docker.Client
-	ports    *hostnet.Ports // nil where the kernel cannot bind them
+	ports    *hostnet.Ports
 	resolver *resolver.Resolver
 	loop     *reconcile.Loop
 	cutter   *reconcile.Cutter
@@ -99,13 +99,12 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	gather := reconcile.Gather{Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, TrustImage: trust}
-	if config.BindPorts {
-		f.ports = hostnet.NewPorts(hostnet.PortsOptions{Changed: func() { f.loop.Kick() }, Logger: logger})
-		gather.Ports = f.ports.List
-	}
+	f.ports = hostnet.NewPorts(hostnet.PortsOptions{Changed: func() { f.loop.Kick() }, Logger: logger})
 	f.loop, err = reconcile.New(reconcile.Options{
-		Gather: gather, Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done, Denied: func() { f.cutter.Suspect() },
+		Gather: reconcile.Gather{
+			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
+		},
+		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done, Denied: func() { f.cutter.Suspect() },
 	})
 	if err != nil {
 		return nil, err
@@ -163,9 +162,7 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.answers.run(ctx) })
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
 	g.Go(func() error { return f.watchBridges(ctx) })
-	if f.ports != nil {
-		g.Go(func() error { return f.watchPorts(ctx) })
-	}
+	g.Go(func() error { return f.watchPorts(ctx) })
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })

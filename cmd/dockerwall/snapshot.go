@@ -141,7 +141,7 @@ func (f *fence) health() api.Health {
 	case !good:
 		h.Reasons = append(h.Reasons, "the Engine has not answered yet")
 	}
-	for _, degraded := range []string{f.resolver.Servers().Degraded, f.answers.degraded(), f.portsDegraded()} {
+	for _, degraded := range []string{f.resolver.Servers().Degraded, f.answers.degraded(), portsDegraded(outcome.Ruleset)} {
 		if degraded != "" {
 			h.Reasons = append(h.Reasons, degraded)
 		}
@@ -162,8 +162,8 @@ func findings(problems []reconcile.Problem) (out []string) {
 }
 
 // portsDegraded says what is missing where addresses are not bound to ports.
-func (f *fence) portsDegraded() string {
-	if f.ports != nil {
+func portsDegraded(r nft.Ruleset) string {
+	if r.BindPorts {
 		return ""
 	}
 	return "addresses are not bound to bridge ports, which this kernel cannot do: a container with NET_RAW can send with another's address; cap_drop NET_RAW closes that"
