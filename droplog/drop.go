@@ -15,7 +15,7 @@ const NoChain = "-"
 type Drop struct {
 	Prefix string // of the log rule; see [ParsePrefix]
 	packet.Packet
-	In, Out string           // interface names, "" where the hook has none or the interface is gone
+	In, Out string           // interface names, "" where the hook has none or the interface is gone; In may be a bridge's port
 	HwAddr  net.HardwareAddr // link-layer source, nil on output
 	Time    time.Time        // of arrival, by the kernel's clock when it stamped the packet
 }
@@ -23,7 +23,7 @@ type Drop struct {
 // Prefix is what a log rule of ours says about the packets it logs: "<chain> <reason> <mode>".
 type Prefix struct {
 	Chain  string // the container's chain, "c_" and 12 hex digits; [NoChain] when none is known
-	Reason string // "denied", "unknown", "invalid", …
+	Reason string // "denied", "unknown", "invalid", "spoof", …
 	Mode   string // what became of the packet: "drop" (also when it was answered with a reject) or "accept"
 }
 

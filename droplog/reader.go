@@ -123,8 +123,8 @@ func (r *Reader) drop(a nflog.Attribute, now time.Time) Drop {
 	if a.Payload != nil {
 		d.Packet, _ = packet.Decode(*a.Payload)
 	}
-	if a.InDev != nil {
-		d.In = r.interfaces.name(*a.InDev, now)
+	if in := inDev(a); in != nil {
+		d.In = r.interfaces.name(*in, now)
 	}
 	if a.OutDev != nil {
 		d.Out = r.interfaces.name(*a.OutDev, now)
@@ -133,4 +133,14 @@ func (r *Reader) drop(a nflog.Attribute, now time.Time) Drop {
 		d.HwAddr = net.HardwareAddr(*a.HwAddr)
 	}
 	return d
+}
+
+// inDev is the interface that the packet came in by. Prerouting is where frames of a bridge's ports are denied: the port
+// is the physical one then, and the bridge the other (nfnetlink_log.c, __build_packet_message).
+func inDev(a nflog.Attribute) *uint32 {
+	const prerouting = 0 // NF_BR_PRE_ROUTING
+	if a.Hook != nil && *a.Hook == prerouting && a.PhysInDev != nil {
+		return a.PhysInDev
+	}
+	return a.InDev
 }

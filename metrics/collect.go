@@ -128,7 +128,9 @@ func (m *Metrics) health(out emitter, s Snapshot) {
 
 func (m *Metrics) denials(out emitter, s Snapshot) {
 	out.counter(m.descs.overflow, m.ledger.overflow)
-	reasons := map[string]uint64{ReasonDenied: m.ledger.denied, ReasonInvalid: 0, ReasonUnknown: 0, ReasonStray: 0, ReasonMulticast: 0, ReasonCut: 0}
+	reasons := map[string]uint64{
+		ReasonDenied: m.ledger.denied, ReasonInvalid: 0, ReasonUnknown: 0, ReasonStray: 0, ReasonMulticast: 0, ReasonCut: 0, ReasonSpoof: 0,
+	}
 	for reason, n := range m.ledger.reasons {
 		reasons[reason] += n.total
 	}

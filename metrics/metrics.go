@@ -16,6 +16,7 @@ const (
 	ReasonStray     = "stray"     // mid-stream tcp of a connection nobody knows
 	ReasonMulticast = "multicast" // multicast and broadcast
 	ReasonCut       = "cut"       // the far side of a flow that was cut
+	ReasonSpoof     = "spoof"     // another port's MAC or address
 )
 
 // Causes of a restored table, for [Metrics.Restored].

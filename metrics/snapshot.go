@@ -9,7 +9,7 @@ import "net/netip"
 // another order it may count as accepted, or as denied to "other", for good; sums stay exact.
 type Snapshot struct {
 	Containers []Container
-	// Reasons are packets denied without a container, by reason: invalid, unknown, stray, multicast, cut.
+	// Reasons are packets denied without a container, by reason: invalid, unknown, stray, multicast, cut, spoof.
 	Reasons   map[string]uint64
 	FlowsCut  uint64 // since the start
 	Enforcing bool   // the table in the kernel is the wanted one

@@ -73,6 +73,7 @@ func (v vandal) command(table Table) string {
 		"delete table inet dockerwall",
 		"add table inet dockerwall { flags dormant; }",
 	}
+	commands = append(commands, portVandalism()...)
 	if len(set.Elements) > 0 {
 		e := pick(v.generator, set.Elements)
 		e.Comment = ""
@@ -99,12 +100,12 @@ func TestStrangersChangesAreRepaired(t *testing.T) {
 			t.Fatalf("step %d: %v\nafter a stranger's\n%s", step, err, strings.Join(done, "\n"))
 		}
 		sameTable(t, n, ref, r, fmt.Sprintf("step %d, after a stranger's\n%s", step, strings.Join(done, "\n")))
-		if flags := lab.Nft(t, n, "", "-s", "list", "table", "inet", TableName); strings.Contains(flags, "dormant") {
+		if flags := lab.Nft(t, n, "", "-s", "list", "table", "inet", TableName) + listPorts(t, n); strings.Contains(flags, "dormant") {
 			t.Fatalf("step %d: the table sleeps", step)
 		}
 		if k.Owned() { // made anew after it was deleted; strangers would be powerless
 			_ = k.Close()
-			lab.Nft(t, n, "delete table inet dockerwall\n"+r.String(), "-f", "-")
+			lab.Nft(t, n, "flush ruleset\n"+r.String(), "-f", "-")
 			k = open(t, n)
 		}
 	}

@@ -19,7 +19,7 @@ func (r Ruleset) outputRules() []Rule { return r.keepCut() }
 // inputRules judge what containers send to the host itself.
 func (r Ruleset) inputRules() []Rule {
 	neighbours := rule(proto(ICMPv6), in(setNeighbour, icmpv6Type()), accept())
-	rules := append([]Rule{neighbours}, accounting()...)
+	rules := append([]Rule{rule(fromVeth(), toReserved(), goTo("unknown")), neighbours}, accounting()...)
 	rules = append(rules, rule(in(setBridges, iifname()), ctInvalid(), goTo("invalid")))
 	return append(rules, r.dispatch()...)
 }

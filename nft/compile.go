@@ -43,12 +43,17 @@ func compile(r Ruleset, last compiled) compiled {
 type comparison struct {
 	kept []*Fragment  // of each container; nil if it is new or changed
 	gone []*Container // of the last ruleset, changed ones included
+	// ports that changed, and whether the host's own on bridges is as it was.
+	ports portChange
+	hosts bool
 }
 
 // compare walks the containers of both rulesets, which are sorted by ID.
 func (c compiled) compare(r Ruleset) comparison {
 	old, fragments := c.containers()
-	out := comparison{kept: make([]*Fragment, len(r.Containers))}
+	out := comparison{
+		kept: make([]*Fragment, len(r.Containers)), ports: r.changedPorts(c.ruleset), hosts: slices.EqualFunc(r.Bridges, c.ruleset.Bridges, sameHost),
+	}
 	i := 0
 	for j := range r.Containers {
 		wanted := &r.Containers[j]
@@ -101,7 +106,7 @@ func compileChanged(r Ruleset, last compiled, same comparison) compiled {
 		}
 	}
 	slices.SortFunc(fragments, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
-	out.table = Table{Fragments: fragments}
+	out.table = Table{Fragments: fragments, Ports: r.portFragments(last, same)}
 	return out
 }
 

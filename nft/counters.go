@@ -35,7 +35,7 @@ type Denial struct {
 	Count
 }
 
-// Counters reads the totals, in five dumps whatever the number of containers. What was sent is read
+// Counters reads the totals, in six dumps whatever the number of containers. What was sent is read
 // first: a packet denied meanwhile then counts as denied without having been sent, not as accepted.
 func (k *Kernel) Counters() (Counters, error) {
 	conn, err := dial(k.options, nftables.AsLasting())
@@ -55,12 +55,14 @@ func (k *Kernel) Counters() (Counters, error) {
 			return Counters{}, err
 		}
 	}
-	objects, err := conn.GetNamedObjects(ours())
-	if err != nil {
-		return Counters{}, fmt.Errorf("read counters: %w", err)
-	}
-	for _, o := range objects {
-		out.add(o)
+	for _, table := range []*nftables.Table{ours(), portsTable()} {
+		objects, err := conn.GetNamedObjects(table)
+		if err != nil {
+			return Counters{}, fmt.Errorf("read counters: %w", err)
+		}
+		for _, o := range objects {
+			out.add(o)
+		}
 	}
 	return out, nil
 }
@@ -149,7 +151,7 @@ func (k *Kernel) Denials(id string) ([]Denial, error) {
 		if set := k.lastSet(name); !set {
 			continue
 		}
-		messages, err := conn.Execute(dumpRequest(unix.NFT_MSG_GETSETELEM, TableName, name))
+		messages, err := conn.Execute(dumpRequest(unix.NFPROTO_INET, unix.NFT_MSG_GETSETELEM, TableName, name))
 		if err != nil {
 			return nil, fmt.Errorf("read denials of %s: %w", id, err)
 		}

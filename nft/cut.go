@@ -74,7 +74,7 @@ func (k *Kernel) Cut(all []Cut) error {
 // cut puts the elements in anew; see beat.
 func (k *Kernel) cut(set Set, elements []Element) error {
 	for part := range slices.Chunk(elements, cutBatch) {
-		if err := k.commit([]Op{addElements{set, part}, delElements{set, part}, addElements{set, part}}, false); err != nil {
+		if err := k.commit([]Op{addElements{set, part}, delElements{set, part}, addElements{set, part}}); err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,7 @@ type decoder struct {
 	// What the tests so far say of the packet: the meaning of its headers depends on it.
 	family family
 	proto  uint8
+	arp    bool
 }
 
 // phrase is one clause of the text.
@@ -34,6 +35,7 @@ type phrase struct {
 type dependency struct {
 	family family
 	proto  uint8
+	ether  bool // the link is Ethernet
 }
 
 // decodeRule returns the text of a rule's expressions. Sets are those of its table, by name.

@@ -7,7 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const textNFProto = "meta nfproto"
+const (
+	textNFProto = "meta nfproto"
+	textIIFType = "iiftype"
+)
 
 // header is a field of the packet as nft names it.
 type header struct {
@@ -50,7 +53,7 @@ func metaHeader(key expr.MetaKey) (header, bool) {
 		expr.MetaKeyOIF:        {text: "oif", typ: typeIndex, size: 4},
 		expr.MetaKeyIIFNAME:    {text: iifname().text, typ: typeString, size: 16},
 		expr.MetaKeyOIFNAME:    {text: oifname().text, typ: typeString, size: 16},
-		expr.MetaKeyIIFTYPE:    {text: "iiftype", typ: typeHardware, size: 2},
+		expr.MetaKeyIIFTYPE:    {text: textIIFType, typ: typeHardware, size: 2},
 		expr.MetaKeyOIFTYPE:    {text: "oiftype", typ: typeHardware, size: 2},
 		expr.MetaKeySKUID:      {text: "meta skuid", typ: typeUser, size: 4},
 		expr.MetaKeySKGID:      {text: "meta skgid", typ: typeGroup, size: 4},
@@ -125,6 +128,10 @@ func (d *decoder) payload(a attributes) bool {
 func (d *decoder) packetHeader(base expr.PayloadBase, offset uint64, size int) header {
 	var fields map[uint64]header
 	switch {
+	case base == expr.PayloadBaseLLHeader:
+		fields = linkHeaders()
+	case base == expr.PayloadBaseNetworkHeader && d.arp:
+		fields = arpHeaders()
 	case base == expr.PayloadBaseNetworkHeader:
 		fields = networkHeaders(d.family)
 	case base == expr.PayloadBaseTransportHeader:
@@ -136,6 +143,24 @@ func (d *decoder) packetHeader(base expr.PayloadBase, offset uint64, size int) h
 	}
 	name := [...]string{expr.PayloadBaseLLHeader: "ll", expr.PayloadBaseNetworkHeader: "nh", expr.PayloadBaseTransportHeader: "th"}[base]
 	return header{text: fmt.Sprintf("@%s,%d,%d", name, offset*8, size*8), size: size}
+}
+
+// linkHeaders are fields of Ethernet, by offset. In a table that is not of family bridge nft tests the link before them.
+func linkHeaders() map[uint64]header {
+	needs := []dependency{{ether: true}}
+	return map[uint64]header{
+		0:  {"ether daddr", typeLinkAddr, 6, needs},
+		6:  {etherSaddr().text, typeLinkAddr, 6, needs},
+		12: {"ether type", typeEther, 2, needs},
+	}
+}
+
+// arpHeaders are the sender's fields of RFC 826 for Ethernet and IPv4, by offset.
+func arpHeaders() map[uint64]header {
+	return map[uint64]header{
+		8:  {arpSaddrMAC().text, typeLinkAddr, 6, nil},
+		14: {arpSaddrIP().text, typeAddr4, 4, nil},
+	}
 }
 
 // networkHeaders are fields of RFC 791 and RFC 8200, by offset.

@@ -68,8 +68,8 @@ func (d *decoder) compare(a attributes) bool {
 	if !ok {
 		p = phrase{text: bracketed(fmt.Sprintf("%s %s%#x", o, operator(op), data)), opaque: true}
 	}
-	if op == expr.CmpOpEq && len(o.mask) == 0 && len(data) == 1 {
-		p.test = d.learn(o, data[0])
+	if op == expr.CmpOpEq && len(o.mask) == 0 {
+		p.test = d.learn(o, data)
 	}
 	d.emit(p, o.needs...)
 	if i := slot(a.number(unix.NFTA_CMP_SREG)); ok && i >= 0 && op == expr.CmpOpGte {
@@ -92,17 +92,23 @@ func (o operand) between(op expr.CmpOp, from, to []byte) string {
 }
 
 // learn remembers which headers the packet has from here on.
-func (d *decoder) learn(o operand, value byte) dependency {
+func (d *decoder) learn(o operand, data []byte) dependency {
+	value := o.typ.number(data, o.swapped)
 	switch {
-	case o.text == textNFProto && value == unix.NFPROTO_IPV4:
+	case len(data) != o.full:
+	case o.text == textNFProto && value == unix.NFPROTO_IPV4, o.text == metaProtocol().text && value == unix.ETH_P_IP:
 		d.family = v4
 		return dependency{family: v4}
-	case o.text == textNFProto && value == unix.NFPROTO_IPV6:
+	case o.text == textNFProto && value == unix.NFPROTO_IPV6, o.text == metaProtocol().text && value == unix.ETH_P_IPV6:
 		d.family = v6
 		return dependency{family: v6}
+	case o.text == metaProtocol().text && value == unix.ETH_P_ARP:
+		d.arp = true
 	case o.text == l4proto().text:
-		d.proto = value
-		return dependency{proto: value}
+		d.proto = uint8(value)
+		return dependency{proto: d.proto}
+	case o.text == textIIFType && value == unix.ARPHRD_ETHER:
+		return dependency{ether: true}
 	}
 	return dependency{}
 }

@@ -32,8 +32,13 @@ func (p Plan) String() string {
 // Diff returns the plan that makes old equal to wanted. Base chains and maps that both have are never
 // replaced. Dynamic elements and counter values stay.
 func Diff(old, wanted Table) Plan {
+	fence, ports := diffFragments(old.Fragments, wanted.Fragments), diffPorts(old.Ports, wanted.Ports)
+	return Plan{Prepare: fence.Prepare, Commit: append(fence.Commit, ports.Commit...), Cleanup: append(fence.Cleanup, ports.Cleanup...)}
+}
+
+func diffFragments(old, wanted []*Fragment) Plan {
 	var c changes
-	merge(old.Fragments, wanted.Fragments, func(f *Fragment) string { return f.Owner }, func(a, b *Fragment) {
+	merge(old, wanted, func(f *Fragment) string { return f.Owner }, func(a, b *Fragment) {
 		if a != b {
 			c.fragment(a, b)
 		}

@@ -1,4 +1,4 @@
-// Package nft is table inet dockerwall: as a value, as text, as the difference between two of them, and
+// Package nft is tables inet and bridge dockerwall: as a value, as text, as the difference between two of them, and
 // as the kernel holds it; and beside it the tables that stop DNS answers. It is the one place that speaks to nf_tables.
 //
 //	Ruleset ── Table ──> Table ── Diff(old, new) ──> Plan ── commit ──> kernel
@@ -24,6 +24,7 @@
 // so conntrack and DNAT are done, masquerading is not, and Docker's and the host's filter rules come after.
 // Each hook asks in this order; the first answer counts:
 //
+//	sent to a port itself, not to its bridge  goto unknown: groups 01:80:c2:00:00:0X (input)
 //	neighbour discovery, MLD (input)          accept
 //	@sent4, @sent6                            count what each source sends; goes on
 //	iifname . oifname        vmap @same       jump n_<network>: same network, accept (forward)
@@ -45,6 +46,27 @@
 // What containers share, DEFAULT_OUTBOUND and the host's resolvers, stands once, in sets named after the
 // source. Chains and maps of the layout are never replaced while they fence: a [Diff] adds and takes away,
 // and all that a packet can see of one change is in one batch.
+//
+// # The ports
+//
+// An address alone says nothing of who sent a packet: a container can write any frame. With [Ruleset.BindPorts] table
+// bridge dockerwall binds MAC and addresses to [Ruleset.Ports], in one base chain that sees each frame of every port of
+// every bridge, ARP and frames with VLAN tags too, before the bridge learns from it and before the chains above:
+//
+//	iifname . ether saddr . ip saddr @bound4   accept: the common case is one lookup
+//	neighbour advertisement, and solicitation  vmap @adverts: jump p_<MAC>, the addresses the port may speak for
+//	from nobody (::)
+//	router advertisement, redirect             goto spoof: the host is the only router
+//	@bound6                                    accept
+//	a MAC in @macs that is not the port's own  goto spoof
+//	an IPv4 or IPv6 source in @taken4, @taken6 goto spoof: another port's, or the host's own on a fenced bridge
+//	an ARP sender in @taken4 that is not the   goto spoof
+//	port's own with its own MAC
+//	more than one VLAN tag                     goto spoof: the stack would see more of the packet than we do
+//
+// Only @bound4, @bound6 and @adverts ask which port it is before they ask for its kind; all denials but those through
+// @adverts are for ports of kind veth. What nobody has, a bridge we do not know may use, and a port too. The table stands
+// exactly while ports are bound; both tables change in one batch.
 //
 // # The tap
 //

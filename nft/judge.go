@@ -20,6 +20,7 @@ type Packet struct {
 	DNAT         bool
 	OriginalDst  netip.Addr // before DNAT
 	OriginalPort uint16
+	Link         Link
 }
 
 // State is what conntrack says of a packet.
@@ -44,6 +45,7 @@ const (
 	Stray     Reason = "stray"
 	Multicast Reason = "multicast"
 	Cutoff    Reason = "cut"
+	Spoof     Reason = "spoof"
 )
 
 // Judgement is what becomes of a packet.
@@ -53,12 +55,17 @@ type Judgement struct {
 	Container string // whose policy decided, if any did
 }
 
-// Judge says what the table makes of p, straight from the policy and not from the compiled rules: it
+// Judge says what the tables make of p, straight from the policy and not from the compiled rules: it
 // is the oracle that the kernel is held against. It knows nothing of [Kernel.Cut].
 func (r Ruleset) Judge(p Packet) Judgement {
+	if p.Hook == Prerouting {
+		return r.judgeFrame(p)
+	}
 	fenced := slices.ContainsFunc(r.Bridges, func(b Bridge) bool { return b.Name == p.In })
 	c := r.source(p)
 	switch {
+	case p.Hook == Input && p.Link.Veth && p.Link.Reserved:
+		return Judgement{Pass: r.DryRun, Reason: Unknown}
 	case p.Hook == Input && p.Proto == ICMPv6 && !p.Src.Is4() && slices.Contains(neighbourTypes(), p.Type):
 		return Judgement{Pass: true}
 	case p.Hook == Forward && r.sameNetwork(p):

@@ -19,7 +19,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Kernel is table inet dockerwall as the kernel holds it, and the one writer to it. Its methods may
+// Kernel is tables inet and bridge dockerwall as the kernel holds them, and the one writer to them. Its methods may
 // be called from several goroutines; commits follow one another.
 //
 // All commits go over one lasting netlink connection: it owns the table where the kernel knows
@@ -96,7 +96,7 @@ func (k *Kernel) Close() error {
 	return errors.Join(k.raw.Close(), k.conn.CloseLasting())
 }
 
-// Apply makes the table equal to r. A packet sees all of the change or nothing of it. After an error
+// Apply makes the tables equal to r. A packet sees all of the change or nothing of it. After an error
 // the table is as it was, or unknown to us; the next Apply finds out.
 func (k *Kernel) Apply(r Ruleset) (Report, error) {
 	k.mu.Lock()
@@ -119,26 +119,29 @@ func (k *Kernel) Apply(r Ruleset) (Report, error) {
 }
 
 func (k *Kernel) apply(next compiled) (Report, error) {
-	old, claim := k.last.table, false
-	report := Report{Adopted: !k.known}
-	if !k.known {
+	old, claim := k.last.table, !k.known
+	report := Report{Adopted: claim}
+	if claim {
 		var err error
 		if old, err = k.read(); err != nil {
 			return report, err
 		}
-		claim = true
 	}
 	plan := Diff(old, next.table)
 	report.Changed = !plan.Empty()
+	names, err := k.names(claim, old, next.table)
+	if err != nil {
+		return report, err
+	}
 	for _, batch := range [][]Op{plan.Prepare, plan.Commit, plan.Cleanup} {
-		if len(batch) == 0 && !claim {
+		if len(batch) == 0 && len(names) == 0 {
 			continue
 		}
-		if err := k.commit(batch, claim); err != nil {
+		if err := k.commit(batch, names...); err != nil {
 			k.undo(plan.Prepare)
 			return report, err
 		}
-		claim = false
+		names = nil
 		report.Ops += len(batch)
 	}
 	k.last, k.known = next, true
@@ -149,17 +152,32 @@ func (k *Kernel) apply(next compiled) (Report, error) {
 // in use after all, voids its batch and stays as it is.
 func (k *Kernel) undo(prepared []Op) {
 	for _, op := range prepared {
-		_ = k.commit([]Op{delSet{op.(addSet).set}}, false)
+		_ = k.commit([]Op{delSet{op.(addSet).set}})
 	}
 }
 
-// commit sends one batch; claim names the table in it first, which makes it or takes it over.
-func (k *Kernel) commit(batch []Op, claim bool) error {
+// names returns the tables to name in the first batch of a change: with claim those that were read back, and the one
+// for ports if it is to be made.
+func (k *Kernel) names(claim bool, old, wanted Table) ([]*nftables.Table, error) {
+	var wants []*nftables.Table
 	if claim {
-		table, err := k.claim()
-		if err != nil {
-			return err
+		wants = append(wants, ours())
+	}
+	if wanted.Ports != nil && (claim || old.Ports == nil) {
+		wants = append(wants, portsTable())
+	}
+	for i, table := range wants {
+		var err error
+		if wants[i], err = k.claim(table); err != nil {
+			return nil, err
 		}
+	}
+	return wants, nil
+}
+
+// commit sends one batch; it names tables first, which makes them or takes them over.
+func (k *Kernel) commit(batch []Op, names ...*nftables.Table) error {
+	for _, table := range names {
 		k.conn.AddTable(table)
 	}
 	return k.send(ours(), "inet "+TableName, batch)
@@ -192,15 +210,14 @@ func clip(text string) string {
 	return text
 }
 
-// claim returns the table to name in a batch: owned and persistent where the kernel has both flags,
+// claim returns a table as it is to be named in a batch: owned and persistent where the kernel has both flags,
 // so that nobody else can change it while we live and it stays when we do not. A table that stands
 // keeps its flags, which cannot be added later, but one that a daemon has left can be owned again.
-func (k *Kernel) claim() (*nftables.Table, error) {
-	table := ours()
+func (k *Kernel) claim(table *nftables.Table) (*nftables.Table, error) {
 	if k.features.Owner {
 		table.Flags = nftables.TableFlagOwner | nftables.TableFlagPersist
 	}
-	standing, err := k.standing()
+	standing, err := k.standing(table.Family)
 	if err != nil || standing == nil {
 		return table, err
 	}
@@ -219,20 +236,20 @@ func (k *Kernel) claim() (*nftables.Table, error) {
 }
 
 // ErrOwned is returned when another process owns the table.
-var ErrOwned = errors.New("table inet dockerwall is owned by another process: is a second dockerwall daemon running? stop one of them")
+var ErrOwned = errors.New("table dockerwall is owned by another process: is a second dockerwall daemon running? stop one of them")
 
 // Owned says whether the kernel keeps others from changing the table: false for one that was made
 // without ownership, by an older kernel or another program.
 func (k *Kernel) Owned() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	standing, err := k.standing()
+	standing, err := k.standing(nftables.TableFamilyINet)
 	return err == nil && standing != nil && standing.Flags&nftables.TableFlagOwner != 0
 }
 
-// standing returns our table as the kernel lists it, nil if there is none.
-func (k *Kernel) standing() (*nftables.Table, error) {
-	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)
+// standing returns our table of a family as the kernel lists it, nil if there is none.
+func (k *Kernel) standing(f nftables.TableFamily) (*nftables.Table, error) {
+	tables, err := k.conn.ListTablesOfFamily(f)
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
@@ -252,7 +269,7 @@ func (k *Kernel) Invalidate() {
 	k.tap.known = k.tap.known && k.features.Owner // then nobody else can have changed it
 }
 
-// Remove deletes the table: nothing is fenced any more. Later commits fail with [ErrRemoved]. A tap goes too.
+// Remove deletes both tables, in one batch: nothing is fenced any more. Later commits fail with [ErrRemoved]. A tap goes too.
 func (k *Kernel) Remove() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -262,25 +279,37 @@ func (k *Kernel) Remove() error {
 		}
 	}
 	k.tap.holds = false
-	standing, err := k.standing()
-	if err != nil {
-		return explainErrno(fmt.Errorf("remove table: %w", err))
-	}
-	if standing == nil {
-		k.removed = true
-		return nil
-	}
-	table, err := k.claim()
-	if err != nil {
-		return err
-	}
-	k.conn.AddTable(table)
-	k.conn.DelTable(table)
-	if err := k.conn.Flush(); err != nil {
+	if err := k.removeTables(); err != nil {
 		return explainErrno(fmt.Errorf("remove table: %w", err))
 	}
 	k.removed = true
 	return nil
+}
+
+// removeTables deletes those of our tables that stand.
+func (k *Kernel) removeTables() error {
+	var claimed []*nftables.Table
+	for _, table := range []*nftables.Table{ours(), portsTable()} {
+		standing, err := k.standing(table.Family)
+		if err != nil {
+			return err
+		}
+		if standing == nil {
+			continue
+		}
+		if table, err = k.claim(table); err != nil {
+			return err
+		}
+		claimed = append(claimed, table)
+	}
+	for _, table := range claimed {
+		k.conn.AddTable(table)
+		k.conn.DelTable(table)
+	}
+	if len(claimed) == 0 {
+		return nil
+	}
+	return k.conn.Flush()
 }
 
 // explainErrno adds the remedy to the errors a user can do something about.
@@ -300,7 +329,7 @@ func explainErrno(err error) error {
 func (k *Kernel) Exists() (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	standing, err := k.standing()
+	standing, err := k.standing(nftables.TableFamilyINet)
 	return standing != nil, explainErrno(err)
 }
 
@@ -308,7 +337,7 @@ func (k *Kernel) Exists() (bool, error) {
 // dormant one does not.
 func (k *Kernel) Fences() (bool, error) {
 	k.mu.Lock()
-	standing, err := k.standing()
+	standing, err := k.standing(nftables.TableFamilyINet)
 	k.mu.Unlock()
 	if err != nil || standing == nil || standing.Flags&nftables.TableFlagDormant != 0 {
 		return false, explainErrno(err)

@@ -34,10 +34,23 @@ func apply(t testing.TB, k *Kernel, r Ruleset) Report {
 	return report
 }
 
-// list is the table as nft lists it, normalised.
+// list is the tables as nft lists them, normalised.
 func list(t testing.TB, n *lab.Namespace) string {
 	t.Helper()
-	return normalise(lab.Nft(t, n, "", "-s", "list", "table", "inet", TableName))
+	text := normalise(lab.Nft(t, n, "", "-s", "list", "table", "inet", TableName))
+	if ports := listPorts(t, n); ports != "" {
+		text += "\n\n" + portsTableName + "\n\n" + normalise(ports)
+	}
+	return text
+}
+
+// listPorts is table bridge dockerwall as nft lists it, "" if there is none.
+func listPorts(t testing.TB, n *lab.Namespace) string {
+	t.Helper()
+	if !strings.Contains(lab.Nft(t, n, "", "list", "tables", "bridge"), portsTableName) {
+		return ""
+	}
+	return lab.Nft(t, n, "", "-s", "list", "table", "bridge", TableName)
 }
 
 var (
@@ -93,7 +106,7 @@ func TestABatchThatCannotBeWrittenIsNotSentInPart(t *testing.T) {
 	k := open(t, n)
 	apply(t, k, sample())
 	before := list(t, n)
-	if err := k.commit([]Op{addCounter{"drop_half"}, unwritable{}}, false); err == nil {
+	if err := k.commit([]Op{addCounter{"drop_half"}, unwritable{}}); err == nil {
 		t.Fatal("committed")
 	}
 	if diff := cmp.Diff(before, list(t, n)); diff != "" {

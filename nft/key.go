@@ -19,25 +19,30 @@ const (
 	typeProto
 	typeService
 	typeICMPv6
+	typeMAC
+	typeFrame // what a frame carries: its EtherType
 )
 
 func keyTypes() []keyType {
-	return []keyType{typeIfname, typeIPv4, typeIPv6, typeProto, typeService, typeICMPv6}
+	return []keyType{typeIfname, typeIPv4, typeIPv6, typeProto, typeService, typeICMPv6, typeMAC, typeFrame}
 }
 
 // size is the width of a field in bytes, unpadded.
 func (t keyType) size() int {
-	return [...]int{typeIfname: 16, typeIPv4: 4, typeIPv6: 16, typeProto: 1, typeService: 2, typeICMPv6: 1}[t]
+	return [...]int{typeIfname: 16, typeIPv4: 4, typeIPv6: 16, typeProto: 1, typeService: 2, typeICMPv6: 1,
+		typeMAC: 6, typeFrame: 2}[t]
 }
 
 func (t keyType) String() string {
 	return [...]string{typeIfname: "ifname", typeIPv4: "ipv4_addr", typeIPv6: "ipv6_addr",
-		typeProto: "inet_proto", typeService: "inet_service", typeICMPv6: "icmpv6_type"}[t]
+		typeProto: "inet_proto", typeService: "inet_service", typeICMPv6: "icmpv6_type",
+		typeMAC: "ether_addr", typeFrame: "ether_type"}[t]
 }
 
 func (t keyType) netlink() nftables.SetDatatype {
 	return [...]nftables.SetDatatype{typeIfname: nftables.TypeIFName, typeIPv4: nftables.TypeIPAddr, typeIPv6: nftables.TypeIP6Addr,
-		typeProto: nftables.TypeInetProto, typeService: nftables.TypeInetService, typeICMPv6: nftables.TypeICMP6Type}[t]
+		typeProto: nftables.TypeInetProto, typeService: nftables.TypeInetService, typeICMPv6: nftables.TypeICMP6Type,
+		typeMAC: nftables.TypeEtherAddr, typeFrame: nftables.TypeEtherType}[t]
 }
 
 // format prints one field as nft does.
@@ -51,6 +56,10 @@ func (t keyType) format(b string) string {
 		return protoName(b[0])
 	case typeICMPv6:
 		return icmpv6Name(b[0])
+	case typeMAC:
+		return MAC([]byte(b)).String()
+	case typeFrame:
+		return frameName(binary.BigEndian.Uint16([]byte(b)))
 	default:
 		return fmt.Sprint(binary.BigEndian.Uint16([]byte(b)))
 	}
@@ -117,17 +126,20 @@ func protoName(p uint8) string {
 	return fmt.Sprint(p)
 }
 
-// The ICMPv6 types without which IPv6 on a bridge breaks (RFC 4861, RFC 2710, RFC 3810), sent by
-// a container to its gateway. Router advertisements are not among them: a container is no router.
+// ICMPv6 types of RFC 4861, RFC 2710 and RFC 3810.
 const (
 	mldReport        uint8 = 131
 	mldDone          uint8 = 132
 	routerSolicit    uint8 = 133
+	routerAdvert     uint8 = 134
 	neighbourSolicit uint8 = 135
 	neighbourAdvert  uint8 = 136
+	routerRedirect   uint8 = 137
 	mldv2Report      uint8 = 143
 )
 
+// neighbourTypes are those without which IPv6 on a bridge breaks, sent by a container to its gateway. Router
+// advertisements are not among them: a container is no router.
 func neighbourTypes() []uint8 {
 	return []uint8{mldReport, mldDone, routerSolicit, neighbourSolicit, neighbourAdvert, mldv2Report}
 }
@@ -140,10 +152,14 @@ func icmpv6Name(t uint8) string {
 		return "mld-listener-done"
 	case routerSolicit:
 		return "nd-router-solicit"
+	case routerAdvert:
+		return "nd-router-advert"
 	case neighbourSolicit:
 		return "nd-neighbor-solicit"
 	case neighbourAdvert:
 		return "nd-neighbor-advert"
+	case routerRedirect:
+		return "nd-redirect"
 	case mldv2Report:
 		return "mld2-listener-report"
 	}

@@ -46,7 +46,7 @@ func (k *Kernel) Learn(all []Learned) error {
 	for i, add := range batch {
 		ops[i] = add
 	}
-	if err := k.commit(ops, false); err != nil {
+	if err := k.commit(ops); err != nil {
 		k.known = false
 		return explainErrno(fmt.Errorf("learn addresses: %w", err))
 	}

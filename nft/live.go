@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,36 +12,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Live is table inet dockerwall as the kernel holds it at one moment, rules included.
+// Live is our tables as the kernel holds them at one moment, rules included.
 type Live struct {
-	Exists bool
+	Exists bool // table inet dockerwall; that of ports may stand without it
 	Owned  bool // the kernel keeps all but one process from changing the table
 	// Table holds what bears a name of ours, and in chains of ours also rules that strangers put there.
 	// It prints as the ruleset it was committed from does, but for titles.
 	Table Table
-	// Foreign is what else there is in the table, as nft text, sorted by kind and name.
+	// Foreign is what else there is in the tables, as nft text, sorted by table, kind and name.
 	Foreign []Foreign
 	// Names are the addresses under each name that a policy allows or denies. An address that several
 	// names share is under one of them, and a name of more than 128 bytes is cut.
 	Names map[string][]netip.Addr
 }
 
-// Foreign is an object in our table that is not of our making.
-type Foreign struct{ Kind, Name, Text string }
+// Foreign is an object in a table of ours that is not of our making.
+type Foreign struct {
+	Kind, Name, Text string
+	Ports            bool // it is in table bridge dockerwall
+}
 
-// String prints the table in nft(8) syntax, as [Ruleset.String] does; "" if there is none. What cannot
+// String prints the tables in nft(8) syntax, as [Ruleset.String] does; "" if there is none. What cannot
 // be said in that syntax is a comment, and foreign objects stand at the end under one.
 func (l Live) String() string {
-	if !l.Exists {
-		return ""
-	}
 	var b strings.Builder
-	b.WriteString(strings.TrimSuffix(l.Table.String(), "}\n"))
+	if l.Exists {
+		l.print(&b, Table{Fragments: l.Table.Fragments}, "inet "+TableName)
+	}
+	if l.Table.Ports != nil {
+		l.print(&b, Table{Fragments: l.Table.Ports}, portsTableName)
+	}
+	return b.String()
+}
+
+// print writes one table with what is foreign in it.
+func (l Live) print(b *strings.Builder, t Table, name string) {
+	var own strings.Builder
+	t.print(&own, name)
+	b.WriteString(strings.TrimSuffix(own.String(), "}\n"))
 	for _, f := range l.Foreign {
-		fmt.Fprintf(&b, "\n\t# not of dockerwall's making\n%s", f.Text)
+		if f.Ports == (name == portsTableName) {
+			fmt.Fprintf(b, "\n\t# not of dockerwall's making\n%s", f.Text)
+		}
 	}
 	b.WriteString("}\n")
-	return b.String()
 }
 
 // ErrChanging is returned by [ReadLive] when nf_tables changed during every attempt to read it.
@@ -54,7 +69,7 @@ func ReadLive(o Options) (Live, error) {
 		return Live{}, explainErrno(fmt.Errorf("open netlink socket: %w", err))
 	}
 	defer func() { _ = conn.Close() }()
-	r := liveReader{conn}
+	r := liveReader{conn: conn}
 	for range readAttempts {
 		live, same, err := r.attempt()
 		if same {
@@ -74,7 +89,9 @@ func (r liveReader) attempt() (live Live, same bool, err error) {
 	if err != nil {
 		return Live{}, false, err
 	}
-	objects, err := r.read()
+	fence, err := liveReader{r.conn, unix.NFPROTO_INET}.read()
+	ports, err1 := liveReader{r.conn, unix.NFPROTO_BRIDGE}.read()
+	err = cmp.Or(err, err1)
 	after, err2 := r.generation()
 	if err2 != nil {
 		return Live{}, false, err2
@@ -85,57 +102,75 @@ func (r liveReader) attempt() (live Live, same bool, err error) {
 	if err != nil {
 		return Live{}, false, err
 	}
-	return objects.live(), true, nil
+	return liveOf(fence, ports), true, nil
 }
 
-// live sorts what was read into what is ours and what is foreign.
-func (o liveObjects) live() Live {
-	out := Live{Exists: o.exists, Owned: o.owned, Names: o.names()}
-	fragments, known, sets := map[string]*Fragment{}, newLayout(), o.setsByName()
+// liveOf puts both tables together.
+func liveOf(fence, ports liveObjects) Live {
+	out := Live{Exists: fence.exists, Owned: fence.owned, Names: fence.names()}
+	out.Table.Fragments, out.Foreign = fence.sorted(newLayout())
+	if ports.exists {
+		var foreign []Foreign
+		out.Table.Ports, foreign = ports.sorted(newPortLayout())
+		for _, f := range foreign {
+			f.Ports = true
+			out.Foreign = append(out.Foreign, f)
+		}
+	}
+	titles := out.Table.titles()
+	for _, f := range append(slices.Clone(out.Table.Fragments), out.Table.Ports...) {
+		f.Title = titles[f.Owner]
+	}
+	return out
+}
+
+// sorted tells what is ours, in fragments as a compiled table has them, and what is foreign.
+func (o liveObjects) sorted(known layout) ([]*Fragment, []Foreign) {
+	into, sets := fragments{known.owner, map[string]*Fragment{}}, o.setsByName()
+	if known.ports {
+		into.of("") // its presence says that the table stands
+	}
+	foreign := slices.Clone(o.others)
+	stranger := func(kind, name, text string) { foreign = append(foreign, Foreign{Kind: kind, Name: name, Text: text}) }
 	for _, c := range o.counters {
 		if known.hasCounter(c) {
-			f := fragmentOf(fragments, c)
+			f := into.of(c)
 			f.Counters = append(f.Counters, c)
 		} else {
-			out.Foreign = append(out.Foreign, Foreign{"counter", c, fmt.Sprintf("\tcounter %s {\n\t}\n", quoted(c))})
+			stranger("counter", c, fmt.Sprintf("\tcounter %s {\n\t}\n", quoted(c)))
 		}
 	}
 	for _, s := range o.sets {
 		if set, ok := s.ours(); ok && known.hasSet(s.name) {
-			f := fragmentOf(fragments, s.name)
+			f := into.of(s.name)
 			f.Sets = append(f.Sets, set)
 		} else if s.flags&unix.NFT_SET_ANONYMOUS == 0 {
-			out.Foreign = append(out.Foreign, Foreign{s.kind(), s.name, s.text()})
+			stranger(s.kind(), s.name, s.text())
 		}
 	}
 	for _, c := range o.chains {
 		chain := c.chain(sets, known.hasChain(c.name))
 		if known.hasChain(c.name) {
-			f := fragmentOf(fragments, c.name)
+			f := into.of(c.name)
 			f.Chains = append(f.Chains, chain)
 		} else {
-			out.Foreign = append(out.Foreign, Foreign{"chain", c.name, chainText(chain)})
+			stranger("chain", c.name, chainText(chain))
 		}
 	}
-	out.Foreign = append(out.Foreign, o.others...)
-	out.Table = known.table(fragments)
-	out.sort()
-	return out
-}
-
-func (l *Live) sort() {
-	slices.SortFunc(l.Foreign, func(a, b Foreign) int {
+	slices.SortFunc(foreign, func(a, b Foreign) int {
 		return strings.Compare(a.Kind+" "+a.Name, b.Kind+" "+b.Name)
 	})
-	titles := l.Table.titles()
-	for _, f := range l.Table.Fragments {
-		f.Title = titles[f.Owner]
-	}
+	return known.sorted(into.all), foreign
 }
 
-// titles names containers and networks by what the maps say of them.
+// titles names containers, networks and ports by what the maps say of them.
 func (t Table) titles() map[string]string {
 	out := map[string]string{}
+	if t.Ports != nil {
+		for _, e := range setNamed(t.Ports[0].Sets, mapAdverts).Elements {
+			out[e.Verdict.Jump] = "port " + comment(strings.TrimRight(e.Key, "\x00"))
+		}
+	}
 	for _, name := range []string{sourceMap(v4), sourceMap(v6), mapSame} {
 		set := t.set(name)
 		if set == nil {

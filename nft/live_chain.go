@@ -21,9 +21,9 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 	out := Chain{Name: quoted(c.name)}
 	if c.has(unix.NFTA_CHAIN_HOOK) {
 		head := c.head()
-		for _, h := range []Hook{Forward, Input, Output} {
-			if ours && head == headOf(h) {
-				out.Hook, out.Priority = h, hookPriority
+		for _, base := range []Chain{{Hook: Forward, Priority: hookPriority}, {Hook: Input, Priority: hookPriority}, {Hook: Output, Priority: hookPriority}, {Hook: Prerouting, Priority: portPriority}} {
+			if ours && head == base.hookText() {
+				out.Hook, out.Priority = base.Hook, base.Priority
 			}
 		}
 		if out.Hook == NoHook {
@@ -35,9 +35,6 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 	}
 	return out
 }
-
-// headOf is what writeChain prints of a base chain of ours.
-func headOf(h Hook) string { return Chain{Hook: h, Priority: hookPriority}.hookText() }
 
 func chainText(c Chain) string {
 	var b strings.Builder
@@ -83,8 +80,11 @@ func devices(hook attributes) string {
 }
 
 func priorityText(n int32) string {
-	if n == hookPriority {
+	switch n {
+	case hookPriority:
 		return "filter - 10"
+	case portPriority:
+		return "dstnat - 10" // in family bridge
 	}
 	return fmt.Sprint(n - int32(*nftables.ChainPriorityFilter))
 }

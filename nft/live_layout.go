@@ -10,13 +10,22 @@ import (
 type layout struct {
 	chains         []string // of the part that containers share, in the order they are printed
 	sets, counters []string
+	owner          func(name string) string
+	ports          bool // it is that of table bridge dockerwall
 }
 
 // newLayout asks the compiler for the shared part of a ruleset that has everything in it.
 func newLayout() layout {
 	all := Ruleset{Free: []string{"-"}, Sources: []Source{{Name: "-", Allow: Matches{Internet: []Clause{{}}}}}}
-	var out layout
-	base := all.Table().base()
+	return layoutOf(all.Table().base(), layout{owner: ownerOf})
+}
+
+// newPortLayout is the layout of table bridge dockerwall.
+func newPortLayout() layout {
+	return layoutOf(Ruleset{BindPorts: true}.Table().Ports[0], layout{owner: portOwner, ports: true})
+}
+
+func layoutOf(base *Fragment, out layout) layout {
 	for _, c := range base.Chains {
 		out.chains = append(out.chains, c.Name)
 	}
@@ -40,23 +49,26 @@ func kindOfSet(name string) string {
 }
 
 func (l layout) hasCounter(name string) bool {
-	owner := ownerOf(name)
-	return slices.Contains(l.counters, name) || owner != "" && name == owner+"_drop"
+	owner := l.owner(name)
+	return slices.Contains(l.counters, name) || !l.ports && owner != "" && name == owner+"_drop"
 }
 
 func (l layout) hasSet(name string) bool {
+	if l.ports {
+		return slices.Contains(l.sets, name)
+	}
 	denied := func(f family) bool { return ContainerOf(name) != "" && name == deniedSet(ownerOf(name), f).Name }
 	return slices.Contains(l.sets, name) || kindOfSet(name) != "" || denied(v4) || denied(v6)
 }
 
 func (l layout) hasChain(name string) bool {
-	owner := ownerOf(name)
+	owner := l.owner(name)
 	return slices.Contains(l.chains, name) || owner != "" && (name == owner || name == owner+"_deny")
 }
 
-// table puts fragments and what is in them into the order of a compiled table.
-func (l layout) table(fragments map[string]*Fragment) Table {
-	var out Table
+// sorted puts fragments and what is in them into the order of a compiled table.
+func (l layout) sorted(fragments map[string]*Fragment) []*Fragment {
+	var out []*Fragment
 	for _, f := range fragments {
 		slices.Sort(f.Counters)
 		slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
@@ -66,8 +78,8 @@ func (l layout) table(fragments map[string]*Fragment) Table {
 			}
 			return strings.Compare(a.Name, b.Name)
 		})
-		out.Fragments = append(out.Fragments, f)
+		out = append(out, f)
 	}
-	slices.SortFunc(out.Fragments, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
+	slices.SortFunc(out, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
 	return out
 }

@@ -11,9 +11,12 @@ import (
 
 // liveReader dumps nf_tables as attributes. The library's own readers leave out expressions that they
 // do not know, and fail or panic on sets and objects of types that they do not know.
-type liveReader struct{ conn *netlink.Conn }
+type liveReader struct {
+	conn   *netlink.Conn
+	family byte // NFPROTO_*, of the table that is read
+}
 
-// liveObjects is all that is in the table.
+// liveObjects is all that is in one table.
 type liveObjects struct {
 	exists, owned bool
 	counters      []string
@@ -38,7 +41,7 @@ func (r liveReader) request(message uint16, flags netlink.HeaderFlags, fields ..
 	}
 	replies, err := r.conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | message), Flags: netlink.Request | flags},
-		Data:   append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, payload...),
+		Data:   append([]byte{r.family, unix.NFNETLINK_V0, 0, 0}, payload...),
 	})
 	if err != nil {
 		return nil, err
@@ -114,7 +117,7 @@ func (r liveReader) objects(out *liveObjects) error {
 // addOther notes an object of a kind that we never make; what it holds is not read.
 func (o *liveObjects) addOther(kind, name string) {
 	text := fmt.Sprintf("\t%s %s {\n\t\t# not shown\n\t}\n", kind, quoted(name))
-	o.others = append(o.others, Foreign{kind, name, text})
+	o.others = append(o.others, Foreign{Kind: kind, Name: name, Text: text})
 }
 
 func (r liveReader) sets(out *liveObjects) error {

@@ -130,8 +130,22 @@ func TestTamperingShows(t *testing.T) {
 			" \tchain input {\n" +
 				"-\t\ttype filter hook input priority filter - 10; policy drop;\n" +
 				"+\t\ttype filter hook input priority filter - 10; policy accept;\n" +
-				" \t\tmeta l4proto ipv6-icmp icmpv6 type @neighbours accept\n" +
-				" \t\tiifname . ip saddr @sent4\n \t\t…\n",
+				" \t\tmeta iifkind \"veth\" ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 goto unknown\n" +
+				" \t\tmeta l4proto ipv6-icmp icmpv6 type @neighbours accept\n \t\t…\n",
+		},
+		"a port's frames pass": {
+			"insert rule bridge dockerwall spoof iifname veth02 ether type arp accept",
+			" \tchain spoof {\n-\t\tiifname \"veth02\" ether type arp accept\n \t\tcounter name \"drop_spoof\"\n" +
+				" \t\tlimit rate 10/second burst 20 packets log prefix \"- spoof drop\" group 32 snaplen 128 queue-threshold 1\n \t\t…\n",
+		},
+		"a port speaks for anybody": {
+			"flush map bridge dockerwall adverts",
+			" \tmap adverts {\n+\t\telement \"veth02\" : jump p_0242ac110002\n+\t\telement \"veth03\" : jump p_0242ac110003\n" +
+				"+\t\telement \"veth04\" : jump p_0242ac110004\n",
+		},
+		"a chain of family bridge": {
+			"add chain bridge dockerwall late { type filter hook forward priority filter; policy drop; }",
+			"-\tchain late {\n-\t\ttype filter hook forward priority -200; policy drop;\n-\t}\n",
 		},
 		"a chain of another hook": {
 			"add chain inet dockerwall before { type filter hook prerouting priority raw; policy drop; }\nadd rule inet dockerwall before meta mark != 0x10-0x20 ct state vmap { established : accept, new : goto invalid }",

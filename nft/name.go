@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// TableName is the one table that is ours, of family inet.
+// TableName is the name of the tables that are ours, of family inet and, for what binds ports, of family bridge.
 const TableName = "dockerwall"
 
 // Names of what every table holds. A newer layout gets new names, so that it can be built beside the

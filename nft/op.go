@@ -162,6 +162,8 @@ func (h Hook) netlink() *nftables.ChainHook {
 		return nftables.ChainHookInput
 	case Output:
 		return nftables.ChainHookOutput
+	case Prerouting:
+		return nftables.ChainHookPrerouting
 	default:
 		return nftables.ChainHookForward
 	}

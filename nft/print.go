@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// String prints the table in nft(8) syntax: what `nft -f` loads, from nft 1.0.6 on. Table flags,
+// String prints the tables in nft(8) syntax: what `nft -f` loads, from nft 1.0.6 on. Table flags,
 // counter values and elements that the packet path adds are left out, so that two prints compare.
 func (r Ruleset) String() string { return r.Table().String() }
 
@@ -14,6 +14,9 @@ func (r Ruleset) String() string { return r.Table().String() }
 func (t Table) String() string {
 	var b strings.Builder
 	t.print(&b, "inet "+TableName)
+	if t.Ports != nil {
+		Table{Fragments: t.Ports}.print(&b, portsTableName)
+	}
 	return b.String()
 }
 

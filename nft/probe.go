@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -16,6 +17,9 @@ type Features struct {
 	Owner bool
 	// ElementLimit: an element can carry a counter and a limit (5.11).
 	ElementLimit bool
+	// Ports: table bridge dockerwall can be made; see [Ruleset.BindPorts]. A kernel may be without nf_tables for bridges
+	// (CONFIG_NF_TABLES_BRIDGE).
+	Ports bool
 	// Taps are the modes of [Tap] that the kernel's rules can express, best first; whether a queue has a
 	// reader is another matter. Empty without fib, conntrack marks and the like.
 	Taps []TapMode
@@ -34,6 +38,7 @@ func probe(conn *nftables.Conn) (Features, error) {
 	features := Features{
 		Owner:        try(conn, nftables.TableFlagOwner|nftables.TableFlagPersist, false) == nil,
 		ElementLimit: try(conn, 0, true) == nil,
+		Ports:        tryPorts(conn) == nil,
 	}
 	for _, f := range families() {
 		if tryTap(conn, f, TapCopy) == nil {
@@ -53,6 +58,20 @@ func tryTap(conn *nftables.Conn, f family, mode TapMode) error {
 	table := conn.AddTable(&nftables.Table{Name: probeTable, Family: tapFamily(f)})
 	plan := Diff(Table{}, Tap{Mode: mode, Mark: 1}.table(f))
 	for _, op := range plan.Commit {
+		if err := op.write(conn, table); err != nil {
+			return errors.Join(err, conn.Flush())
+		}
+	}
+	conn.DelTable(table)
+	return conn.Flush()
+}
+
+// tryPorts makes the bridge table under another name, with one port, and deletes it in the same batch.
+func tryPorts(conn *nftables.Conn) error {
+	table := conn.AddTable(&nftables.Table{Name: probeTable, Family: nftables.TableFamilyBridge})
+	port := Port{Name: "probe", MAC: MAC{2}, Addrs: []netip.Addr{netip.IPv6LinkLocalAllNodes()}}
+	wanted := Ruleset{BindPorts: true, Ports: []Port{port}}.Table().Ports
+	for _, op := range diffFragments(nil, wanted).Commit {
 		if err := op.write(conn, table); err != nil {
 			return errors.Join(err, conn.Flush())
 		}

@@ -72,9 +72,9 @@ func worldPorts() []Ports {
 
 func worldBridges() []Bridge {
 	return []Bridge{
-		{Name: "br-blue", Network: "b00000000001", Subnets: prefixes("172.18.0.0/16", "fd00:2::/64")},
+		{Name: "br-blue", Network: "b00000000001", Subnets: prefixes("172.18.0.0/16", "fd00:2::/64"), MAC: mac("02:42:00:00:02:01"), Addrs: parseAddrs("172.18.0.1", "fd00:2::1", "fe80::1")},
 		{Name: "br-red", Network: "b00000000003", Subnets: prefixes("172.19.0.0/16")},
-		{Name: "docker0", Network: "b00000000002", Subnets: prefixes("172.17.0.0/16", "fd00:1::/64")},
+		{Name: "docker0", Network: "b00000000002", Subnets: prefixes("172.17.0.0/16", "fd00:1::/64"), MAC: mac("02:42:00:00:01:01"), Addrs: parseAddrs("172.17.0.1", "fe80::1")},
 		{Name: "docker_gwbridge"},
 	}
 }
@@ -118,6 +118,7 @@ func (g generator) ruleset() Ruleset {
 			r.Containers = append(r.Containers, g.container(id))
 		}
 	}
+	r.BindPorts, r.Ports = g.chance(70), g.ports()
 	return g.settle(r)
 }
 
@@ -164,7 +165,7 @@ func (g generator) next(r Ruleset) Ruleset {
 func (g generator) mutate(r *Ruleset) {
 	id := fmt.Sprintf("%012x", g.Intn(worldContainers))
 	at, there := slices.BinarySearchFunc(r.Containers, id, func(c Container, id string) int { return compareStrings(c.ID, id) })
-	switch n := g.Intn(14); {
+	switch n := g.Intn(17); {
 	case n < 2 && !there:
 		var number int
 		_, _ = fmt.Sscanf(id, "%x", &number)
@@ -185,6 +186,10 @@ func (g generator) mutate(r *Ruleset) {
 		r.Free = some(g, []string{"br-free", "virbr0"}, 2)
 	case n == 12:
 		r.Bridges = some(g, worldBridges(), 6)
+	case n == 13:
+		r.BindPorts = !r.BindPorts
+	case n > 13:
+		r.Ports = g.ports()
 	}
 }
 

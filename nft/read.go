@@ -33,27 +33,48 @@ func (k *Kernel) read() (Table, error) {
 }
 
 func (k *Kernel) readTable() (Table, error) {
-	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	fence, err := k.readFragments(ours(), fragments{owner: ownerOf})
 	if err != nil {
 		return Table{}, err
 	}
-	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == TableName }) {
-		return Table{}, nil
+	ports, err := k.readFragments(portsTable(), fragments{owner: portOwner})
+	return Table{Fragments: fence, Ports: ports}, err
+}
+
+// readFragments returns nil for a table that does not stand.
+func (k *Kernel) readFragments(table *nftables.Table, into fragments) ([]*Fragment, error) {
+	standing, err := k.standing(table.Family)
+	if err != nil || standing == nil {
+		return nil, err
 	}
-	fragments := map[string]*Fragment{}
-	for _, read := range []func(map[string]*Fragment) error{k.readCounters, k.readChains, k.readSets} {
-		if err := read(fragments); err != nil {
-			return Table{}, err
+	into.all = map[string]*Fragment{"": {}}
+	for _, read := range []func(*nftables.Table, fragments) error{k.readCounters, k.readChains, k.readSets} {
+		if err := read(table, into); err != nil {
+			return nil, err
 		}
 	}
-	out := Table{}
-	for _, f := range fragments {
+	var out []*Fragment
+	for _, f := range into.all {
 		slices.Sort(f.Counters)
 		slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
-		out.Fragments = append(out.Fragments, f)
+		out = append(out, f)
 	}
-	slices.SortFunc(out.Fragments, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
+	slices.SortFunc(out, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
 	return out, nil
+}
+
+// fragments are those of one table; owner tells from its name which one an object belongs to.
+type fragments struct {
+	owner func(name string) string
+	all   map[string]*Fragment
+}
+
+func (f fragments) of(name string) *Fragment {
+	owner := f.owner(name)
+	if f.all[owner] == nil {
+		f.all[owner] = &Fragment{Owner: owner}
+	}
+	return f.all[owner]
 }
 
 // ownerOf tells from its name which fragment an object belongs to.
@@ -67,36 +88,28 @@ func ownerOf(name string) string {
 	return ""
 }
 
-func fragmentOf(fragments map[string]*Fragment, name string) *Fragment {
-	owner := ownerOf(name)
-	if fragments[owner] == nil {
-		fragments[owner] = &Fragment{Owner: owner}
-	}
-	return fragments[owner]
-}
-
-func (k *Kernel) readCounters(fragments map[string]*Fragment) error {
-	objects, err := k.conn.GetNamedObjects(ours())
+func (k *Kernel) readCounters(table *nftables.Table, into fragments) error {
+	objects, err := k.conn.GetNamedObjects(table)
 	if err != nil {
 		return fmt.Errorf("list counters: %w", err)
 	}
 	for _, o := range objects {
 		if named, ok := o.(*nftables.NamedObj); ok && named.Type == nftables.ObjTypeCounter {
-			f := fragmentOf(fragments, named.Name)
+			f := into.of(named.Name)
 			f.Counters = append(f.Counters, named.Name)
 		}
 	}
 	return nil
 }
 
-func (k *Kernel) readChains(fragments map[string]*Fragment) error {
-	chains, err := k.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
+func (k *Kernel) readChains(table *nftables.Table, into fragments) error {
+	chains, err := k.conn.ListChainsOfTableFamily(table.Family)
 	if err != nil {
 		return fmt.Errorf("list chains: %w", err)
 	}
 	for _, c := range chains {
 		if c.Table.Name == TableName {
-			f := fragmentOf(fragments, c.Name)
+			f := into.of(c.Name)
 			f.Chains = append(f.Chains, Chain{Name: c.Name, Hook: hookOf(c), Priority: priorityOf(c), Unknown: true})
 		}
 	}
@@ -117,8 +130,14 @@ func hookOf(c *nftables.Chain) Hook {
 	switch {
 	case c.Hooknum == nil:
 		return NoHook
-	case c.Type != nftables.ChainTypeFilter || priorityOf(c) != hookPriority,
-		c.Policy != nil && *c.Policy != nftables.ChainPolicyAccept:
+	case c.Type != nftables.ChainTypeFilter, c.Policy != nil && *c.Policy != nftables.ChainPolicyAccept:
+		return foreignHook
+	case c.Table.Family == nftables.TableFamilyBridge:
+		if *c.Hooknum == *nftables.ChainHookPrerouting && priorityOf(c) == portPriority {
+			return Prerouting
+		}
+		return foreignHook
+	case priorityOf(c) != hookPriority:
 		return foreignHook
 	case *c.Hooknum == *nftables.ChainHookForward:
 		return Forward

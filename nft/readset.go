@@ -14,8 +14,8 @@ import (
 )
 
 // readSets lists the sets of the table with their elements, but for those that the packet path adds.
-func (k *Kernel) readSets(fragments map[string]*Fragment) error {
-	messages, err := k.raw.Execute(dumpRequest(unix.NFT_MSG_GETSET, TableName))
+func (k *Kernel) readSets(table *nftables.Table, into fragments) error {
+	messages, err := k.raw.Execute(dumpRequest(byte(table.Family), unix.NFT_MSG_GETSET, TableName))
 	if err != nil {
 		return fmt.Errorf("list sets: %w", err)
 	}
@@ -25,7 +25,7 @@ func (k *Kernel) readSets(fragments map[string]*Fragment) error {
 			continue
 		}
 		if !set.Dynamic && (set.Types != nil || set.Verdicts) {
-			elements, err := k.readElements(set)
+			elements, err := k.readElements(table, set)
 			if err != nil {
 				return fmt.Errorf("list elements of %s: %w", set.Name, err)
 			}
@@ -35,7 +35,7 @@ func (k *Kernel) readSets(fragments map[string]*Fragment) error {
 				set.Types = nil // it is replaced whole
 			}
 		}
-		f := fragmentOf(fragments, set.Name)
+		f := into.of(set.Name)
 		f.Sets = append(f.Sets, set)
 	}
 	return nil
@@ -59,12 +59,12 @@ func (s Set) strange(e nftables.SetElement) bool {
 // meanwhile misses elements or repeats them: a larger set counts as read when it reads alike twice.
 const unresized = 48
 
-func (k *Kernel) readElements(set Set) ([]nftables.SetElement, error) {
+func (k *Kernel) readElements(table *nftables.Table, set Set) ([]nftables.SetElement, error) {
 	var elements []nftables.SetElement
 	var last []Element
 	for range readAttempts {
 		var err error
-		if elements, err = k.conn.GetSetElements(&nftables.Set{Table: ours(), Name: set.Name}); err != nil {
+		if elements, err = k.conn.GetSetElements(&nftables.Set{Table: table, Name: set.Name}); err != nil {
 			return nil, err
 		}
 		read := set.fromElements(elements)
@@ -76,8 +76,9 @@ func (k *Kernel) readElements(set Set) ([]nftables.SetElement, error) {
 	return elements, nil
 }
 
-// dumpRequest asks for all objects of a kind; the names are attributes 1, 2 and so on of the request.
-func dumpRequest(kind uint16, names ...string) netlink.Message {
+// dumpRequest asks for all objects of a kind in tables of a family (NFPROTO_*); the names are attributes 1, 2 and so on
+// of the request.
+func dumpRequest(family byte, kind uint16, names ...string) netlink.Message {
 	attributes := make([]netlink.Attribute, 0, len(names))
 	for i, name := range names {
 		attributes = append(attributes, netlink.Attribute{Type: uint16(i + 1), Data: []byte(name + "\x00")})
@@ -88,7 +89,7 @@ func dumpRequest(kind uint16, names ...string) netlink.Message {
 			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind),
 			Flags: netlink.Request | netlink.Dump,
 		},
-		Data: append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, data...),
+		Data: append([]byte{family, unix.NFNETLINK_V0, 0, 0}, data...),
 	}
 }
 

@@ -37,15 +37,33 @@ func named(texts ...string) []NamedAddr {
 	return out
 }
 
+func mac(text string) MAC {
+	m, err := ParseMAC(text)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+func samplePorts() []Port {
+	return []Port{
+		{"veth02", mac("02:42:ac:11:00:02"), parseAddrs("172.17.0.2", "fe80::42:acff:fe11:2")},
+		{"veth03", mac("02:42:ac:11:00:03"), parseAddrs("172.17.0.3", "fd00:1::3")},
+		{"veth04", mac("02:42:ac:11:00:04"), nil},
+	}
+}
+
 // sample is a ruleset in which everything occurs that a ruleset can hold.
 func sample() Ruleset {
 	end := func(bridge, a string) Endpoint { return Endpoint{bridge, netip.MustParseAddr(a)} }
 	return Ruleset{
 		FenceUnknown: true,
 		LogGroup:     32,
+		BindPorts:    true,
+		Ports:        samplePorts(),
 		Bridges: []Bridge{
 			{Name: "br-blue", Network: "b00000000001", Subnets: prefixes("172.18.0.0/16", "fd00:1::/64")},
-			{Name: "docker0", Network: "b00000000002", Subnets: prefixes("172.17.0.0/16")},
+			{Name: "docker0", Network: "b00000000002", Subnets: prefixes("172.17.0.0/16"), MAC: mac("02:42:ac:11:00:01"), Addrs: parseAddrs("172.17.0.1", "fe80::1")},
 		},
 		Free:      []string{"br-free", "virbr0"},
 		NotPublic: prefixes("10.0.0.0/8", "172.16.0.0/12", "172.18.0.0/16", "192.168.0.0/16", "224.0.0.0/3", "fc00::/7", "fe80::/10", "ff00::/8"),

@@ -11,6 +11,8 @@ import (
 type Table struct {
 	// Fragments are sorted by Owner; the first one, of owner "", is what all containers share.
 	Fragments []*Fragment
+	// Ports are the fragments of table bridge dockerwall, sorted likewise; nil if there is none.
+	Ports []*Fragment
 }
 
 // Fragment is the part of the table that belongs to one owner. Fragments are never changed once
@@ -78,6 +80,9 @@ const (
 
 // hookText is what nft says of a base chain.
 func (c Chain) hookText() string {
+	if c.Hook == Prerouting {
+		return fmt.Sprintf("type filter hook %s priority dstnat - %d; policy accept;", c.Hook, bridgeDNAT-c.Priority)
+	}
 	return fmt.Sprintf("type filter hook %s priority filter - %d; policy accept;", c.Hook, -c.Priority)
 }
 
@@ -90,9 +95,10 @@ const (
 	Forward
 	Input
 	Output
+	Prerouting // of a bridge: a frame that one of its ports received
 )
 
-func (h Hook) String() string { return [...]string{"", "forward", "input", "output"}[h] }
+func (h Hook) String() string { return [...]string{"", "forward", "input", "output", "prerouting"}[h] }
 
 // Rule is a list of clauses; its text says all about it.
 type Rule struct {
@@ -130,11 +136,13 @@ func (t Table) base() *Fragment {
 
 // Untitled is t without the titles of its fragments, which the kernel does not keep.
 func (t Table) Untitled() Table {
-	out := Table{Fragments: make([]*Fragment, 0, len(t.Fragments))}
-	for _, f := range t.Fragments {
-		plain := *f
-		plain.Title = ""
-		out.Fragments = append(out.Fragments, &plain)
+	untitled := func(fragments []*Fragment) (out []*Fragment) {
+		for _, f := range fragments {
+			plain := *f
+			plain.Title = ""
+			out = append(out, &plain)
+		}
+		return out
 	}
-	return out
+	return Table{Fragments: untitled(t.Fragments), Ports: untitled(t.Ports)}
 }

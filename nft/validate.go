@@ -11,14 +11,19 @@ import (
 // Validate says why the kernel would refuse r, why nft could not load its text, or why r means
 // something else than it says. What it accepts, both take.
 func (r Ruleset) Validate() error {
-	return r.validate(comparison{kept: make([]*Fragment, len(r.Containers))})
+	return r.validate(compiled{}.compare(r))
 }
 
-// validate passes over the policies of containers that are as they were in a valid ruleset.
+// validate passes over the policies of containers, and over ports, that are as they were in a valid ruleset.
 func (r Ruleset) validate(same comparison) error {
 	v := validator{bridges: map[string]bool{}, sources: map[string]bool{}, endpoints: make(map[Endpoint]string, len(r.Containers))}
 	if err := v.networks(r); err != nil {
 		return err
+	}
+	if !same.hosts || !same.ports.none() {
+		if err := r.validatePorts(); err != nil {
+			return err
+		}
 	}
 	for i, s := range r.Sources {
 		if !sourcePattern.MatchString(s.Name) || i > 0 && r.Sources[i-1].Name >= s.Name {
@@ -78,6 +83,9 @@ func validBridge(b Bridge) error {
 	}
 	if b.Network != "" && !isID(b.Network) {
 		return fmt.Errorf("network %q is not 12 hex digits", b.Network)
+	}
+	if err := validOwn(b.Addrs); err != nil {
+		return err
 	}
 	return validPrefixes(b.Subnets)
 }

@@ -16,7 +16,7 @@ import (
 // watchBuffer holds the notifications of our own large commits, too: they come to every listener.
 const watchBuffer = 8 << 20
 
-// Watch calls changed after anybody but this Kernel touched table inet dockerwall or a tap's, until ctx is done.
+// Watch calls changed after anybody but this Kernel touched a table named dockerwall or a tap's, until ctx is done.
 // After lost notifications somebody may have. The packet path's own elements notify nobody.
 func (k *Kernel) Watch(ctx context.Context, changed func(lost bool)) error {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: k.options.NetNS})
@@ -84,7 +84,7 @@ func concernsUs(m netlink.Message) bool {
 	if uint16(m.Header.Type)>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.Data) < 4 {
 		return false
 	}
-	ours := map[uint8]string{unix.NFPROTO_INET: TableName, unix.NFPROTO_IPV4: tapTable, unix.NFPROTO_IPV6: tapTable}[m.Data[0]]
+	ours := map[uint8]string{unix.NFPROTO_INET: TableName, unix.NFPROTO_BRIDGE: TableName, unix.NFPROTO_IPV4: tapTable, unix.NFPROTO_IPV6: tapTable}[m.Data[0]]
 	if uint16(m.Header.Type)&0xff == unix.NFT_MSG_NEWGEN {
 		return false
 	}
