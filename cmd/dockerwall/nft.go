@@ -138,6 +138,9 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	if err != nil {
 		return nft.Ruleset{}, err
 	}
+	live, liveErr := nft.ReadLive(nft.Options{})
+	stands := liveErr == nil && live.Exists
+	config.BindPorts = !stands || live.Table.Ports != nil // whether the kernel can is known by what it holds
 	gather := reconcile.Gather{
 		Config: config, Engine: engine, Resolver: asks, Interfaces: hostnet.Read, Ports: func() []hostnet.Port { return ports }, TrustImage: trust,
 	}
@@ -149,9 +152,13 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	if err != nil {
 		return nft.Ruleset{}, err
 	}
-	if err := namesNow(ctx, &state, asks, resolve); err != nil {
+	if !stands && resolve {
+		live.Names, err = resolveNow(ctx, state, asks)
+	}
+	if err != nil {
 		return nft.Ruleset{}, err
 	}
+	namesAre(&state, live.Names, stands || resolve)
 	r, problems := reconcile.Build(state)
 	for _, p := range problems {
 		logger.Warn("problem", "container", p.Container, "what", p.String())
@@ -159,27 +166,24 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	return r, nil
 }
 
-// namesNow takes the addresses of names from the live table, or asks for them. Either way all denied
-// names are known then; without either none is, and what stands beside them does not count.
-func namesNow(ctx context.Context, s *reconcile.State, asks *resolver.Resolver, resolve bool) error {
-	s.Names, s.Denied, s.Below, s.DeniedBelow = nil, nil, nil, nil
-	live, err := nft.ReadLive(nft.Options{})
-	wanted := reconcile.Names(*s)
-	switch {
-	case err == nil && live.Exists:
-		s.Names = live.Names
-	case !resolve:
-		return nil
-	default:
-		if s.Names, err = asks.Resolve(ctx, slices.Concat(wanted.Allow, wanted.Deny)); err != nil {
-			return err
-		}
+// resolveNow asks for every name of a state.
+func resolveNow(ctx context.Context, s reconcile.State, asks *resolver.Resolver) (map[string][]netip.Addr, error) {
+	wanted := reconcile.Names(s)
+	return asks.Resolve(ctx, slices.Concat(wanted.Allow, wanted.Deny))
+}
+
+// namesAre puts in what names mean. All denied ones are known then; but for that none is, and what stands beside them
+// does not count.
+func namesAre(s *reconcile.State, names map[string][]netip.Addr, known bool) {
+	s.Names, s.Denied, s.Below, s.DeniedBelow = names, nil, nil, nil
+	if !known {
+		return
 	}
+	wanted := reconcile.Names(*s)
 	s.Denied = make(map[string][]netip.Addr, len(wanted.Deny))
 	for _, name := range wanted.Deny {
-		s.Denied[name] = append([]netip.Addr{}, s.Names[name]...)
+		s.Denied[name] = append([]netip.Addr{}, names[name]...)
 	}
-	return nil
 }
 
 func newDiff(env environment) *cobra.Command {

@@ -208,6 +208,6 @@ func (s *settings) boolean(flag, value string) (bool, error) {
 
 // features turns off what the kernel was found to lack.
 func features(c reconcile.Config, f nft.Features) reconcile.Config {
-	c.NoElementLimit = !f.ElementLimit
+	c.NoElementLimit, c.BindPorts = !f.ElementLimit, f.Ports
 	return c
 }
