@@ -59,7 +59,9 @@ func (f portFrame) ip() frame {
 		p.Sport = 0x6000
 		p.Payload = append(append(f.Target.AsSlice(), 2, 1), f.From[:]...)
 	case neighbourSolicit:
-		p.Payload = f.Target.AsSlice()
+		if p.Payload = f.Target.AsSlice(); !f.Src.IsUnspecified() {
+			p.Payload = append(append(p.Payload, 1, 1), f.From[:]...)
+		}
 	case routerAdvert: // hop limit 64, a router for half an hour; the source's link-layer address
 		p.Sport, p.Dport = 0x4000, 1800
 		p.Payload = append(append(make([]byte, 8), 1, 1), f.From[:]...)
