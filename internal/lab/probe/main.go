@@ -14,6 +14,11 @@
 //	                                             one DNS question; size is that of EDNS, 0 is none
 //	probe forge SOURCE:PORT ADDR:PORT NAME ANSWER [-id 1] [-qname NAME] [-count 1]
 //	                                             a DNS reply from a forged source
+//	probe hostile ADDR:PORT... -gateway ADDR,ADDR -lan ADDR,ADDR -sibling ADDR,ADDR,MAC [-for 5s] [-rate 0] [-poison]
+//	        [-links LIST] [-sources LIST] [-ways LIST] [-payloads LIST]
+//	                                             one round or more of what a compromised container would send, by
+//	                                             AF_PACKET, and with -poison lies about who is where; a LIST is
+//	                                             names of tricks.go, all but those after a "-"
 //	probe resolver ADDR[:PORT] [-upstream ADDR[:PORT]] [-timeout 3s]
 //	                                             a DNS server, for ever: a-203-0-113-7 and aaaa-2001-db8--7 (with
 //	                                             any labels behind) are such addresses, upstream knows the rest
@@ -51,16 +56,19 @@ func main() {
 
 // act is one command line, read.
 type act struct {
-	args                 []string
-	timeout, span, every time.Duration
-	wait                 time.Duration
-	count, rate, size    int
-	proto, kind          string
-	sport, flags         int
-	parallel, start      int
-	port, family         int
-	id                   int
-	qname, upstream      string
+	args                           []string
+	timeout, span, every           time.Duration
+	wait                           time.Duration
+	count, rate, size              int
+	proto, kind                    string
+	sport, flags                   int
+	parallel, start                int
+	port, family                   int
+	id                             int
+	qname, upstream                string
+	gateway, lan, sibling          string
+	links, sources, ways, payloads string
+	poison                         bool
 }
 
 func run(args []string) (result.Outcome, error) {
@@ -103,6 +111,7 @@ func parse(args []string) (act, error) {
 	set.IntVar(&a.sport, "sport", 40000, "")
 	set.IntVar(&a.flags, "flags", 2, "")
 	a.dnsFlags(set)
+	a.hostileFlags(set)
 	for len(args) > 0 {
 		if err := set.Parse(args); err != nil {
 			return act{}, err
@@ -125,6 +134,17 @@ func (a *act) dnsFlags(set *flag.FlagSet) {
 	set.StringVar(&a.upstream, "upstream", "", "")
 }
 
+func (a *act) hostileFlags(set *flag.FlagSet) {
+	set.StringVar(&a.gateway, "gateway", "", "")
+	set.StringVar(&a.lan, "lan", "", "")
+	set.StringVar(&a.sibling, "sibling", "", "")
+	set.StringVar(&a.links, "links", "", "")
+	set.StringVar(&a.sources, "sources", "", "")
+	set.StringVar(&a.ways, "ways", "", "")
+	set.StringVar(&a.payloads, "payloads", "", "")
+	set.BoolVar(&a.poison, "poison", false, "")
+}
+
 // find is what the words ask for.
 func (a act) find() (func(*result.Result) error, error) {
 	verbs := map[string]struct {
@@ -134,6 +154,7 @@ func (a act) find() (func(*result.Result) error, error) {
 		"tcp": {1, a.tcp}, "stream": {1, a.stream}, "udp": {1, a.udp}, "http": {1, a.http}, "lookup": {1, a.lookup},
 		"ping": {1, a.ping}, "spoof": {2, a.spoof}, "listen": {2, a.listen}, "serve": {0, a.serve}, "sleep": {0, a.sleep},
 		"contacts": {1, a.contacts}, "ask": {2, a.ask}, "forge": {4, a.forge}, "resolver": {1, a.resolver},
+		"hostile": {1, a.hostile},
 	}
 	if len(a.args) == 0 {
 		return nil, errors.New("probe: what?")

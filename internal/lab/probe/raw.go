@@ -145,13 +145,18 @@ func datagram(payload []byte) []byte {
 	return d
 }
 
-// packet puts ports and checksum into a segment and an IP header before it.
+// packet puts an IP header before a segment, see ported.
 func packet(from, to netip.AddrPort, protocol byte, segment []byte) []byte {
+	return append(header(from.Addr(), to.Addr(), protocol, len(segment)), ported(from, to, protocol, segment)...)
+}
+
+// ported puts ports and checksum into a segment.
+func ported(from, to netip.AddrPort, protocol byte, segment []byte) []byte {
 	binary.BigEndian.PutUint16(segment[0:], from.Port())
 	binary.BigEndian.PutUint16(segment[2:], to.Port())
 	at := map[byte]int{unix.IPPROTO_UDP: 6, unix.IPPROTO_TCP: 16}[protocol]
 	binary.BigEndian.PutUint16(segment[at:], checksum(from.Addr(), to.Addr(), protocol, segment))
-	return append(header(from.Addr(), to.Addr(), protocol, len(segment)), segment...)
+	return segment
 }
 
 // header leaves IPv4's checksum and identification to the kernel, which fills them in where they are zero.
