@@ -94,6 +94,55 @@ func BenchmarkAddContainer(b *testing.B) {
 	}
 }
 
+// fleetPort is the port of a fleet's container.
+func fleetPort(i int) Port {
+	m := MAC{2, 0x42, 172, 17, byte(i >> 8), byte(i)}
+	return Port{Name: fmt.Sprintf("veth%07x", i), MAC: m, Addrs: []netip.Addr{netip.AddrFrom4([4]byte{172, 17, byte(i >> 8), byte(i)}), m.LinkLocal()}}
+}
+
+// withPort is r with one port more, in its place.
+func (r Ruleset) withPort(p Port) Ruleset {
+	at, _ := slices.BinarySearchFunc(r.Ports, p.Name, func(q Port, name string) int { return compareStrings(q.Name, name) })
+	r.Ports = slices.Insert(slices.Clone(r.Ports), at, p)
+	return r
+}
+
+// BenchmarkAddPort binds one port more to n, commits without any change, and binds all of them anew.
+func BenchmarkAddPort(b *testing.B) {
+	for _, n := range fleetSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			r := fleet(n)
+			r.BindPorts = true
+			for i := range n {
+				r.Ports = append(r.Ports, fleetPort(2*i+2))
+			}
+			k := open(b, namespace(b))
+			apply(b, k, r)
+			more := r.withPort(fleetPort(n + 3 - n%2))
+			var one, none, built []time.Duration
+			for b.Loop() {
+				start := time.Now()
+				apply(b, k, more)
+				one = append(one, time.Since(start))
+				same := more
+				same.Ports = slices.Clone(more.Ports)
+				start = time.Now()
+				apply(b, k, same)
+				none = append(none, time.Since(start))
+				start = time.Now()
+				next := compile(r, k.last)
+				built = append(built, time.Since(start))
+				_ = next
+				apply(b, k, r)
+			}
+			b.ReportMetric(median(one), "ms/added")
+			b.ReportMetric(median(none), "ms/same")
+			b.ReportMetric(median(built), "ms/compiled")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // BenchmarkLearn adds one address to the name that all containers share, by the short path and by a
 // whole new ruleset.
 func BenchmarkLearn(b *testing.B) {

@@ -153,7 +153,8 @@ func (c *changes) elements(old, wanted Set) {
 		return
 	}
 	var gone, added []Element
-	mergeFunc(old.Elements, wanted.Elements, compareElements, func(a, b *Element) {
+	before, after := changed(old.Elements, wanted.Elements)
+	mergeFunc(before, after, compareElements, func(a, b *Element) {
 		if a != nil && (b == nil || *a != *b) {
 			gone = append(gone, *a)
 		}
@@ -167,6 +168,17 @@ func (c *changes) elements(old, wanted Set) {
 	if len(added) > 0 {
 		c.commit = append(c.commit, addElements{wanted, added})
 	}
+}
+
+// changed leaves out what two lists have in common at both ends: most of a large set, when little of it changed.
+func changed(old, wanted []Element) (before, after []Element) {
+	for len(old) > 0 && len(wanted) > 0 && old[0] == wanted[0] {
+		old, wanted = old[1:], wanted[1:]
+	}
+	for len(old) > 0 && len(wanted) > 0 && old[len(old)-1] == wanted[len(wanted)-1] {
+		old, wanted = old[:len(old)-1], wanted[:len(wanted)-1]
+	}
+	return old, wanted
 }
 
 // compareElements orders elements by what they match; verdict and comment are not part of that.

@@ -181,4 +181,3 @@ func (o *portOracle) note(p Packet, f portFrame, j Judgement) {
 		}
 	}
 }
-
