@@ -76,6 +76,7 @@ func (g nasty) ruleset() Ruleset {
 	for range g.Intn(3) {
 		r.Free = append(r.Free, g.name())
 	}
+	g.bind(&r)
 	if g.chance(50) {
 		r.Sources = []Source{{Name: pick(g.generator, []string{"a", "accept", "set", "default0123456789abcdefghijklmno"}), Allow: g.matches(), Deny: g.matches()}}
 	}
@@ -90,6 +91,21 @@ func (g nasty) ruleset() Ruleset {
 		r.Containers = []Container{c}
 	}
 	return r
+}
+
+// bind adds ports, and the host's own on bridges.
+func (g nasty) bind(r *Ruleset) {
+	macs := []MAC{{}, {0, 0, 0, 0, 0, 1}, {0xfe, 0xff, 0xff, 0xff, 0xff, 0xff}, {1, 0, 0x5e}, {2, 0x42}}
+	r.BindPorts = g.chance(60)
+	for i := range r.Bridges {
+		r.Bridges[i].MAC, r.Bridges[i].Addrs = pick(g.generator, macs[:2]), mostly(g, some(g.generator, g.edges(), 2), validOwn)
+	}
+	for range g.Intn(3) {
+		p := Port{g.name(), pick(g.generator, macs), mostly(g, some(g.generator, g.edges(), 3), validOwn)}
+		if r.Ports = append(r.Ports, p); r.validatePorts() != nil && g.chance(95) {
+			r.Ports = r.Ports[:len(r.Ports)-1]
+		}
+	}
 }
 
 // mostly is list, or most often nil if check finds fault with it.

@@ -143,6 +143,10 @@ func TestTamperingShows(t *testing.T) {
 			" \tmap adverts {\n+\t\telement \"veth02\" : jump p_0242ac110002\n+\t\telement \"veth03\" : jump p_0242ac110003\n" +
 				"+\t\telement \"veth04\" : jump p_0242ac110004\n",
 		},
+		"chains of one name in both tables": {
+			"add chain inet dockerwall mine\nadd rule inet dockerwall mine accept\nadd chain bridge dockerwall mine\nadd rule bridge dockerwall mine drop",
+			"-\tchain mine {\n-\t\taccept\n-\t}\n-\tchain mine {\n-\t\tdrop\n-\t}\n",
+		},
 		"a chain of family bridge": {
 			"add chain bridge dockerwall late { type filter hook forward priority filter; policy drop; }",
 			"-\tchain late {\n-\t\ttype filter hook forward priority -200; policy drop;\n-\t}\n",

@@ -1,11 +1,12 @@
 package nft
 
-// Objects is a table as data, for programs: everything by name, rules and elements as nft text.
+// Objects is the tables as data, for programs: everything by name, rules and elements as nft text.
 type Objects struct {
 	Table    string        `json:"table"`
 	Counters []string      `json:"counters"`
 	Sets     []SetObject   `json:"sets"`
 	Chains   []ChainObject `json:"chains"`
+	Ports    *Objects      `json:"ports,omitempty"` // table bridge dockerwall, if it stands
 }
 
 // SetObject is a set or, with Map, a verdict map.
@@ -26,8 +27,17 @@ type ChainObject struct {
 
 // Objects lists t.
 func (t Table) Objects() Objects {
-	out := Objects{Table: "inet " + TableName}
-	for _, f := range t.Fragments {
+	out := objectsOf("inet "+TableName, t.Fragments)
+	if t.Ports != nil {
+		ports := objectsOf(portsTableName, t.Ports)
+		out.Ports = &ports
+	}
+	return out
+}
+
+func objectsOf(name string, fragments []*Fragment) Objects {
+	out := Objects{Table: name}
+	for _, f := range fragments {
 		out.Counters = append(out.Counters, f.Counters...)
 		for _, s := range f.Sets {
 			out.Sets = append(out.Sets, s.object())

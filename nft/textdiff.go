@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// TextDiff compares two prints of a table object by object: lines that are only in from come behind
+// TextDiff compares two prints of tables object by object: lines that are only in from come behind
 // "-", those only in to behind "+", under the object they stand in and, for rules, between their
 // neighbours. Titles and the order of objects do not count; elements of sets are lines of their own.
 // The result is "" if nothing differs.
@@ -15,14 +15,14 @@ func TextDiff(from, to string) string {
 	heads := func(list []*object) map[string]*object {
 		out := make(map[string]*object, len(list))
 		for _, o := range list {
-			out[o.head] = o
+			out[o.table+o.head] = o
 		}
 		return out
 	}
 	var b strings.Builder
 	then := heads(after)
 	for _, o := range before {
-		if next := then[o.head]; next != nil {
+		if next := then[o.table+o.head]; next != nil {
 			o.writeChanges(&b, next)
 		} else {
 			o.writeWhole(&b, "-")
@@ -30,7 +30,7 @@ func TextDiff(from, to string) string {
 	}
 	old := heads(before)
 	for _, o := range after {
-		if old[o.head] == nil {
+		if old[o.table+o.head] == nil {
 			o.writeWhole(&b, "+")
 		}
 	}
@@ -39,6 +39,7 @@ func TextDiff(from, to string) string {
 
 // object is a block of a print: a counter, set, map or chain. Lines outside of any have no head.
 type object struct {
+	table    string // the line that it stands under
 	head     string
 	lines    []string
 	elements []string // in no order
@@ -51,7 +52,7 @@ const (
 
 func objectsIn(text string) []*object {
 	outside := &object{}
-	out, now, listing := []*object{outside}, outside, false
+	out, now, listing, table := []*object{outside}, outside, false, ""
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
 		first := strings.HasPrefix(line, elementsBegin)
@@ -64,9 +65,12 @@ func objectsIn(text string) []*object {
 		case line == "\t}":
 			now = outside
 		case now == outside && strings.HasPrefix(line, "\t") && strings.HasSuffix(line, " {"):
-			now = &object{head: line}
+			now = &object{table: table, head: line}
 			out = append(out, now)
 		default:
+			if strings.HasPrefix(line, "table ") {
+				table = line
+			}
 			now.lines = append(now.lines, line)
 		}
 	}

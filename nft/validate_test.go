@@ -2,6 +2,7 @@ package nft
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -50,6 +51,22 @@ func TestValidateRefuses(t *testing.T) {
 		"a bridge whose name is not text":               func(r *Ruleset) { r.Bridges[1].Name = "br\xff" },
 		"a bridge both fenced and free":                 func(r *Ruleset) { r.Free = []string{"br-blue"} },
 		"a free bridge twice":                           func(r *Ruleset) { r.Free = []string{"br-free", "br-free"} },
+		"ports not sorted":                              func(r *Ruleset) { r.Ports[0].Name = "vetz" },
+		"a port twice":                                  func(r *Ruleset) { r.Ports[0].Name = r.Ports[1].Name },
+		"a port whose name would break out of nft":      func(r *Ruleset) { r.Ports[0].Name = `a" }` },
+		"a port without MAC":                            func(r *Ruleset) { r.Ports[0].MAC = MAC{} },
+		"a port with a group's MAC":                     func(r *Ruleset) { r.Ports[0].MAC[0] |= 1 },
+		"a MAC of two ports":                            func(r *Ruleset) { r.Ports[0].MAC = r.Ports[1].MAC },
+		"a port with the host's MAC":                    func(r *Ruleset) { r.Ports[0].MAC = r.Bridges[1].MAC },
+		"an address of two ports":                       func(r *Ruleset) { r.Ports[0].Addrs = r.Ports[1].Addrs },
+		"a port with the host's address":                func(r *Ruleset) { r.Ports[2].Addrs = r.Bridges[1].Addrs[:1] },
+		"addresses of a port not sorted":                func(r *Ruleset) { slices.Reverse(r.Ports[0].Addrs) },
+		"an address of a port twice":                    func(r *Ruleset) { r.Ports[0].Addrs[1] = r.Ports[0].Addrs[0] },
+		"a port that has no address yet":                func(r *Ruleset) { r.Ports[0].Addrs = parseAddrs("0.0.0.0") },
+		"a port with the address of nobody":             func(r *Ruleset) { r.Ports[0].Addrs = parseAddrs("::") },
+		"a port with a group's address":                 func(r *Ruleset) { r.Ports[0].Addrs = parseAddrs("ff02::1") },
+		"a port with an IPv4-mapped address":            func(r *Ruleset) { r.Ports[0].Addrs = parseAddrs("::ffff:172.17.0.9") },
+		"a host's address with a zone":                  func(r *Ruleset) { r.Bridges[0].Addrs = parseAddrs("fe80::1%eth0") },
 		"what is not public being an IPv4-mapped range": func(r *Ruleset) { r.NotPublic = prefixes("::ffff:10.0.0.0/104") },
 	}
 	if err := sample().Validate(); err != nil {
