@@ -68,6 +68,12 @@
 // @adverts are for ports of kind veth. What nobody has, a bridge we do not know may use, and a port too. The table stands
 // exactly while ports are bound; both tables change in one batch.
 //
+// What this does not do, or does too much of: a kernel without CONFIG_NFT_BRIDGE_META does not say which bridge a port
+// belongs to, so router advertisements and frames with two VLAN tags are denied to every veth, also of bridges that are
+// not Docker's. A bridge joined to a fenced one by a veth sees none of its containers' frames. An advertisement for
+// another's address is denied to the ports that are bound, not to one that came a moment ago. A port that is bound cannot
+// take over an IPv6 address that is not its own by advertising it; it can an IPv4 one that nobody has.
+//
 // # The tap
 //
 // [Tap] is tables ip dockerwall-dns and ip6 dockerwall-dns: three base chains at "filter - 12", so that an answer waits

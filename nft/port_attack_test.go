@@ -16,9 +16,9 @@ import (
 // neighbours is a host with docker0 and three containers on it, which are namespaces with real stacks: a victim, a
 // sibling that the policy allows everything, and one that is allowed nothing and sends what it likes.
 type neighbours struct {
-	host, victim, evil *lab.Namespace
-	wire               int // raw, in evil
-	socket             int // of the host, UDP
+	host, victim, sibling, evil *lab.Namespace
+	wire                        int // raw, in evil
+	socket                      int // of the host, UDP
 }
 
 const hostPort = 5555
@@ -39,10 +39,10 @@ var (
 	evil6      = netip.MustParseAddr("fd00:1::4")
 )
 
-func newNeighbours(t *testing.T) *neighbours {
+func newNeighbours(t testing.TB) *neighbours {
 	t.Helper()
-	n := &neighbours{host: namespace(t), victim: namespace(t), evil: namespace(t)}
-	all := []*lab.Namespace{n.victim, namespace(t), n.evil}
+	n := &neighbours{host: namespace(t), victim: namespace(t), sibling: namespace(t), evil: namespace(t)}
+	all := []*lab.Namespace{n.victim, n.sibling, n.evil}
 	for _, ns := range append(slices.Clone(all), n.host) {
 		sysctl(t, ns, "net/ipv6/conf/default/accept_dad", "0")
 		sysctl(t, ns, "net/ipv4/conf/all/rp_filter", "0")
@@ -61,7 +61,7 @@ func newNeighbours(t *testing.T) *neighbours {
 	return n
 }
 
-func rawSocket(t *testing.T, n *lab.Namespace, name string) int {
+func rawSocket(t testing.TB, n *lab.Namespace, name string) int {
 	t.Helper()
 	var fd int
 	err := n.Do(func() error {
@@ -82,7 +82,7 @@ func rawSocket(t *testing.T, n *lab.Namespace, name string) int {
 }
 
 // udpSocket takes datagrams of both families, and never waits.
-func udpSocket(t *testing.T, n *lab.Namespace) int {
+func udpSocket(t testing.TB, n *lab.Namespace) int {
 	t.Helper()
 	var fd int
 	err := n.Do(func() (err error) {
@@ -139,7 +139,7 @@ func (n *neighbours) heal(t *testing.T) {
 	}
 }
 
-func (n *neighbours) run(t *testing.T, ns *lab.Namespace, args ...string) string {
+func (n *neighbours) run(t testing.TB, ns *lab.Namespace, args ...string) string {
 	t.Helper()
 	out, err := ns.Command(t.Context(), args[0], args[1:]...).CombinedOutput()
 	if err != nil {
@@ -257,4 +257,64 @@ func TestNobodySpeaksForAnother(t *testing.T) {
 			t.Errorf("%s does its work", name)
 		}
 	}
+}
+
+// TestWhatNeighboursDoGoesOn sends from one stack to another, which resolve each other's addresses for that.
+func TestWhatNeighboursDoGoesOn(t *testing.T) {
+	n := newNeighbours(t)
+	k := open(t, n.host)
+	apply(t, k, n.fence())
+	sysctl(t, n.evil, "net/ipv6/conf/eth0/accept_dad", "1")
+	ipBatch(t, n.evil, "addr add 172.17.0.50/16 dev eth0\nlink set eth0 down\nlink set eth0 up\naddr add fd00:1::4/64 dev eth0\n") // and so its own are solicited
+	siblings := udpSocket(t, n.sibling)
+	evils := udpSocket(t, n.evil)
+	tests := map[string]struct {
+		from *lab.Namespace
+		to   netip.Addr
+		at   int
+	}{
+		"a sibling":                                {n.victim, sibling4, siblings},
+		"a sibling by IPv6":                        {n.victim, sibling6, siblings},
+		"the host":                                 {n.victim, gateway4, n.socket},
+		"the host by IPv6":                         {n.victim, gateway6, n.socket},
+		"from the host":                            {n.host, sibling4, siblings},
+		"from the host by IPv6":                    {n.host, sibling6, siblings},
+		"one that was down and is up":              {n.victim, evil4, evils},
+		"one that was down and is up, by IPv6":     {n.victim, evil6, evils},
+		"an address that moves between neighbours": {n.victim, netip.MustParseAddr("172.17.0.50"), evils},
+	}
+	for name, test := range tests {
+		if !reaches(t, test.from, test.to, test.at) {
+			t.Errorf("%s is not reached", name)
+		}
+	}
+	if spoofed := counters(t, k).Reasons[Spoof]; spoofed != (Count{}) {
+		t.Errorf("%+v taken for spoofed", spoofed)
+	}
+}
+
+// reaches sends datagrams until one arrives.
+func reaches(t *testing.T, from *lab.Namespace, to netip.Addr, socket int) bool {
+	t.Helper()
+	var conn net.Conn
+	err := from.Do(func() (err error) {
+		conn, err = net.Dial("udp", netip.AddrPortFrom(to, hostPort).String())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		_, _ = conn.Write([]byte(conn.LocalAddr().String()))
+		wait := []unix.PollFd{{Fd: int32(socket), Events: unix.POLLIN}}
+		if ready, err := unix.Poll(wait, 50); err == nil && ready > 0 {
+			text := make([]byte, 64)
+			size, _, err := unix.Recvfrom(socket, text, unix.MSG_DONTWAIT)
+			if err == nil && string(text[:size]) == conn.LocalAddr().String() { // not of the test before
+				return true
+			}
+		}
+	}
+	return false
 }
