@@ -31,6 +31,12 @@ func (b *board) list() []Port {
 	return slices.Clone(b.ports)
 }
 
+func (b *board) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ports = nil
+}
+
 // swap puts a port where another was; the zero Port is none. It says whether anything changed.
 func (b *board) swap(old, now Port) bool {
 	if old == now {

@@ -44,6 +44,9 @@ func NewPorts(o PortsOptions) *Ports {
 // out: it has never been up, or the kernel would not tell. Any goroutine may call it at any time.
 func (p *Ports) List() []Port { return p.board.list() }
 
+// Forget empties the list, after Run has ended; the next Run fills it.
+func (p *Ports) Forget() { p.board.clear() }
+
 // ReadPorts is the ports of the calling thread's namespace now, for those who do not follow them.
 func ReadPorts() ([]Port, error) {
 	asks, err := netlink.Dial(unix.NETLINK_ROUTE, nil)

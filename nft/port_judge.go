@@ -13,6 +13,7 @@ type Link struct {
 	Stacked  bool // more than one VLAN tag: nothing behind them is seen
 	ARP      bool // it carries ARP; Src is the sender that it names
 	ARPMAC   MAC  // the sender's that ARP names
+	Asleep   bool // the daemon has not said for three seconds that it lives
 	// Target is the address that a neighbour solicitation or advertisement is about.
 	Target netip.Addr
 }
@@ -45,12 +46,21 @@ func (r Ruleset) spoofs(p Packet) bool {
 		return true
 	case good, !p.Link.Veth:
 		return false
+	case p.Link.Stacked:
+		return true
+	}
+	return (i >= 0 || !p.Link.Asleep) && r.claims(p, own)
+}
+
+// claims says whether a frame has a MAC or an address of which another port's owner is known, or the host.
+func (r Ruleset) claims(p Packet, own Port) bool {
+	switch {
 	case p.Link.MAC != own.MAC && r.takenMAC(p.Link.MAC):
 		return true
 	case p.Link.ARP:
 		return r.taken(p.Src) && (p.Link.ARPMAC != own.MAC || !slices.Contains(own.Addrs, p.Src))
 	}
-	return p.Link.Stacked || ip && r.taken(p.Src)
+	return p.Src.IsValid() && r.taken(p.Src)
 }
 
 func (r Ruleset) takenMAC(m MAC) bool {

@@ -13,11 +13,14 @@ import (
 const (
 	portsTableName = "bridge " + TableName
 
-	chainPorts = "ports"
-	chainSpoof = "spoof"
+	chainPorts   = "ports"
+	chainClaimed = "claimed"
+	chainSpoof   = "spoof"
 
 	setOwn     = "own"     // port . its MAC
 	setMACs    = "macs"    // of ports, and the host's own on bridges
+	setKnown   = "known"   // ports
+	setAwake   = "awake"   // EtherTypes, while the daemon lives
 	setStacked = "stacked" // EtherTypes of VLAN tags
 	setRouters = "routers" // ICMPv6 types that only routers send
 	mapAdverts = "adverts" // port -> the chain of the addresses it may speak for
@@ -59,6 +62,7 @@ func (r Ruleset) portFragments(last compiled, same comparison) []*Fragment {
 	}
 	base := &Fragment{Counters: []string{dropCounter(Spoof)}, Chains: []Chain{
 		{Name: chainPorts, Hook: Prerouting, Priority: portPriority, Rules: portRules()},
+		{Name: chainClaimed, Rules: claimedRules()},
 		{Name: chainSpoof, Rules: r.spoofRules()},
 	}}
 	if ports == nil || !same.hosts { // the host's own are in the sets too
@@ -147,6 +151,7 @@ func (r Ruleset) portSets(last []*Fragment, change portChange) []Set {
 		}
 	}
 	sets := []Set{
+		awakeSet(),
 		{Name: setRouters, Types: []keyType{typeICMPv6}, Elements: []Element{{Key: protoBytes(routerAdvert)}, {Key: protoBytes(routerRedirect)}}},
 		{Name: setStacked, Types: []keyType{typeFrame}, Elements: []Element{{Key: frameBytes(unix.ETH_P_8021Q)}, {Key: frameBytes(unix.ETH_P_8021AD)}}},
 	}
@@ -171,10 +176,10 @@ func setNamed(sets []Set, name string) Set {
 }
 
 // portMembers are the elements of ports in the sets of the bridge table.
-type portMembers struct{ sets [7]Set }
+type portMembers struct{ sets [8]Set }
 
 func newPortMembers() *portMembers {
-	return &portMembers{[7]Set{
+	return &portMembers{[8]Set{
 		{Name: setOwn, Types: []keyType{typeIfname, typeMAC}},
 		{Name: setMACs, Types: []keyType{typeMAC}},
 		{Name: mapAdverts, Types: []keyType{typeIfname}, Verdicts: true},
@@ -182,6 +187,7 @@ func newPortMembers() *portMembers {
 		{Name: takenSet(v4), Types: []keyType{typeIPv4}},
 		{Name: boundSet(v6), Types: []keyType{typeIfname, typeMAC, typeIPv6}},
 		{Name: takenSet(v6), Types: []keyType{typeIPv6}},
+		{Name: setKnown, Types: []keyType{typeIfname}},
 	}}
 }
 
@@ -192,6 +198,7 @@ func (m *portMembers) add(p Port) {
 	m.put(0, Element{Key: keyOf(name, mac)})
 	m.put(1, Element{Key: mac})
 	m.put(2, Element{Key: name, Verdict: Verdict{Jump: portChain(p.MAC)}})
+	m.put(7, Element{Key: name})
 	for _, a := range p.Addrs {
 		i := 3
 		if isFamily(a, v6) {
@@ -233,13 +240,28 @@ func portRules() []Rule {
 		rule(fromNobody(), isICMPv6(neighbourSolicit), vmap(mapAdverts, iifname())),
 		rule(fromVeth(), proto(ICMPv6), in(setRouters, icmpv6Type()), goTo(chainSpoof)),
 		bound(v6),
-		rule(fromVeth(), in(setMACs, etherSaddr()), notIn(setOwn, iifname(), etherSaddr()), goTo(chainSpoof)),
-		rule(fromVeth(), carrying(v4, in(takenSet(v4), frameSaddr(v4))), goTo(chainSpoof)),
-		rule(fromVeth(), carrying(v6, in(takenSet(v6), frameSaddr(v6))), goTo(chainSpoof)),
-		rule(fromVeth(), isARP(), in(takenSet(v4), arpSaddrIP()), notIn(boundSet(v4), iifname(), arpSaddrMAC(), arpSaddrIP()), goTo(chainSpoof)),
 		// The stack takes a tag of VLAN 0 off, and the next one, but here is seen only what the outer one covers.
 		rule(fromVeth(), in(setStacked, metaProtocol()), goTo(chainSpoof)),
+		rule(fromVeth(), in(setMACs, etherSaddr()), notIn(setOwn, iifname(), etherSaddr()), goTo(chainClaimed)),
+		rule(fromVeth(), carrying(v4, in(takenSet(v4), frameSaddr(v4))), goTo(chainClaimed)),
+		rule(fromVeth(), carrying(v6, in(takenSet(v6), frameSaddr(v6))), goTo(chainClaimed)),
+		rule(fromVeth(), isARP(), in(takenSet(v4), arpSaddrIP()), notIn(boundSet(v4), iifname(), arpSaddrMAC(), arpSaddrIP()), goTo(chainClaimed)),
 	}
+}
+
+// claimedRules deny what is bound to another port. A port that nobody knows may be the new one of a container that has
+// just started again with what it had: while the daemon lives that is bound in a moment, and while it does not, the
+// container goes on as before.
+func claimedRules() []Rule {
+	return []Rule{
+		rule(in(setKnown, iifname()), goTo(chainSpoof)),
+		rule(in(setAwake, metaProtocol()), goTo(chainSpoof)),
+	}
+}
+
+// awakeSet has the EtherTypes of what can claim an address, for three seconds after each [Kernel.Awake].
+func awakeSet() Set {
+	return Set{Name: setAwake, Types: []keyType{typeFrame}, Dynamic: true, Timeout: aliveFor, Size: 8}
 }
 
 // spoofRules end what is not the sender's to send.

@@ -59,6 +59,25 @@ func TestADaemonThatIsKilledAndComesAgainChangesNothing(t *testing.T) {
 	}
 }
 
+// TestAContainerThatRestartsWithoutTheDaemonGoesOn with the address it had, on another port of its bridge, which nobody has
+// bound that address to.
+func TestAContainerThatRestartsWithoutTheDaemonGoesOn(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	d := w.start(t)
+	b := w.run(t, lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.1"}, Args: []string{"--ip=172.30.1.50", "--ip6=2001:db8:c:1::50"}})
+	sibling := w.run(t, lab.RunSpec{Network: web})
+	beside := listen(t, sibling.ns, 9000).at(sibling.addr(t, web).String())
+	b.reaches(t, append(beside, "tcp 203.0.113.1:80")...)
+	d.kill9()
+	w.docker(t, "restart", "--time=0", b.ID)
+	b.enter(t)
+	b.reaches(t, append(beside, "tcp 203.0.113.1:80")...)
+	b.isKeptFrom(t, "tcp 203.0.113.2:80")
+	w.start(t)
+	b.reaches(t, append(beside, "tcp 203.0.113.1:80")...)
+	b.isKeptFrom(t, "tcp 203.0.113.2:80")
+}
+
 func TestDockerRestartsAndTheDaemonGoesOn(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{Config: `{"live-restore": true}`})
 	d := w.start(t)

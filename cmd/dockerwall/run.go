@@ -163,6 +163,7 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
 	g.Go(func() error { return f.watchBridges(ctx) })
 	g.Go(func() error { return f.watchPorts(ctx) })
+	g.Go(func() error { return f.beat(ctx) })
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })
@@ -190,10 +191,30 @@ func (f *fence) serveAPI(ctx context.Context) error {
 	return err
 }
 
-// watchPorts keeps addresses bound to their ports; without it no address is, and the fence stands.
+// watchPorts keeps addresses bound to their ports. When it cannot, none is for a while: what is known of ports that are
+// gone would keep containers from their own addresses.
 func (f *fence) watchPorts(ctx context.Context) error {
-	if err := f.ports.Run(ctx); err != nil {
-		f.logger.Error("bridge ports are not followed: addresses are bound to those that were known", "err", err)
+	for {
+		err := f.ports.Run(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		f.logger.Error("bridge ports are not followed, and no address is bound to one; trying again", "err", err)
+		f.ports.Forget()
+		f.loop.Kick()
+		if !sleep(ctx, time.Second) {
+			return nil
+		}
+	}
+}
+
+// beat keeps what is bound from ports that are not known yet, for as long as there is a daemon that would know them.
+func (f *fence) beat(ctx context.Context) error {
+	for sleep(ctx, time.Second) {
+		if err := f.kernel.Awake(); err != nil {
+			f.logger.Debug("ports that are not known may use any address for now", "err", err)
+			f.loop.Kick()
+		}
 	}
 	return nil
 }
