@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,12 +19,13 @@ const proberTime = 3 * time.Second
 type prober struct {
 	*router
 	allowed, denied frame
+	denier          string // the wire of the denied ones
 	sent            uint64
 }
 
 func newProber(t *testing.T) *prober {
 	t.Helper()
-	p := &prober{router: newRouter(t)}
+	p := &prober{router: newRouter(t), denier: "blue"}
 	src := netip.MustParseAddr("172.18.0.2")
 	p.allowed = frame{Src: src, Dst: netip.MustParseAddr("198.51.100.1"), Proto: UDP, Sport: 1000, Dport: 53}
 	p.denied = frame{Src: src, Dst: netip.MustParseAddr("198.51.100.2"), Proto: UDP, Sport: 1000, Dport: 53}
@@ -52,7 +54,7 @@ func (p *prober) during(t *testing.T, change func()) int {
 				return
 			case <-tick.C: // late ones are made up for
 				for due := uint64(time.Since(start).Seconds() * 10_000); p.sent < due; p.sent++ {
-					if err := errors.Join(p.put("blue", p.allowed), p.put("blue", p.denied)); err != nil {
+					if err := errors.Join(p.put("blue", p.allowed), p.put(p.denier, p.denied)); err != nil {
 						stopped <- err
 						return
 					}
@@ -107,10 +109,16 @@ func TestNoPacketIsLostOrLeakedWhileOthersChange(t *testing.T) {
 	p.check(t, k, changes)
 }
 
+// proberPort is where the prober's packets come from.
+func proberPort() Port {
+	return Port{"p-blue", MAC{2, 0, 0, 0, 1, 'b'}, parseAddrs("172.18.0.2")}
+}
+
 // withProber is r with the prober's container, bridge and policy in it.
 func withProber(r Ruleset) Ruleset {
 	r = clone(r)
 	r.DryRun, r.FenceUnknown, r.LogGroup = false, true, 32
+	r.Ports = append([]Port{proberPort()}, slices.DeleteFunc(r.Ports, func(p Port) bool { return slices.Contains(p.Addrs, proberPort().Addrs[0]) })...)
 	others := r.Containers
 	r.Containers = fenced().Containers[:1]
 	for _, c := range others {
@@ -133,6 +141,32 @@ func withProber(r Ruleset) Ruleset {
 		c.Endpoints = kept
 	}
 	return r
+}
+
+// TestNoSpoofedFramePassesWhilePortsChange sends both kinds of frames in one container's name: those from its port pass,
+// those from another do not.
+func TestNoSpoofedFramePassesWhilePortsChange(t *testing.T) {
+	p, g := newProber(t), newGenerator(t)
+	p.denier = "blue2"
+	k := open(t, p.host)
+	next := func() {
+		r := fenced()
+		r.Containers[0].Own = Source{Allow: Matches{All: []Clause{{}}}}
+		r.BindPorts, r.Ports, r.LogGroup = true, g.ports(), pick(g, []uint16{32, 33})
+		r.Bridges[0].Addrs = some(g, parseAddrs("172.18.0.1", "fe80::1"), 2)
+		apply(t, k, withProber(r))
+	}
+	next()
+	changes := p.during(t, next)
+	p.settled(t, 1)
+	passed, spoofed := p.counted(t, "allowed"), p.counted(t, "denied")
+	t.Logf("%d commits, %d frames of each kind: %d lost, %d spoofed ones through", changes, p.sent, p.sent-passed, spoofed)
+	if counted := counters(t, k).Reasons[Spoof].Packets; passed != p.sent || spoofed != 0 || counted != p.sent {
+		t.Errorf("of %d frames %d pass, %d spoofed ones pass, %d are counted", p.sent, passed, spoofed, counted)
+	}
+	if p.sent < 1000 || changes < 20 {
+		t.Errorf("%d frames and %d commits prove little", p.sent, changes)
+	}
 }
 
 // waysToAllow let 198.51.100.1 and not 198.51.100.2 through, udp port 53, each by other sets.

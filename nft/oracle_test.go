@@ -74,7 +74,8 @@ func TestJudgeAgreesWithKernel(t *testing.T) {
 		sysctl(t, o.host, "net/bridge/bridge-nf-call-iptables", bridged)
 		sysctl(t, o.host, "net/bridge/bridge-nf-call-ip6tables", bridged)
 		r := o.ruleset()
-		if i%3 > 0 { // or random ones have too few containers to tell much
+		r.BindPorts = false // see TestJudgeAgreesWithKernelOnFrames
+		if i%3 > 0 {        // or random ones have too few containers to tell much
 			r.Bridges = worldBridges()
 			r = o.settle(r)
 		}
