@@ -155,6 +155,7 @@ func TestNoSpoofedFramePassesWhilePortsChange(t *testing.T) {
 		r.BindPorts, r.Ports, r.LogGroup = true, g.ports(), pick(g, []uint16{32, 33})
 		r.Bridges[0].Addrs = some(g, parseAddrs("172.18.0.1", "fe80::1"), 2)
 		apply(t, k, withProber(r))
+		wake(t, k, true)
 	}
 	next()
 	changes := p.during(t, next)

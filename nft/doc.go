@@ -56,23 +56,24 @@
 //	iifname . ether saddr . ip saddr @bound4   accept: the common case is one lookup
 //	neighbour advertisement, and solicitation  vmap @adverts: jump p_<MAC>, the addresses the port may speak for
 //	from nobody (::)
-//	router advertisement, redirect             goto spoof: the host is the only router
+//	router advertisement, redirect,            goto spoof: the host is the only router, and of more than one VLAN tag the
+//	more than one VLAN tag; of @known ports    stack would see more than we do
 //	@bound6                                    accept
-//	a MAC in @macs that is not the port's own  goto spoof
-//	an IPv4 or IPv6 source in @taken4, @taken6 goto spoof: another port's, or the host's own on a fenced bridge
-//	an ARP sender in @taken4 that is not the   goto spoof
+//	a MAC in @macs that is not the port's own  goto claimed
+//	an IPv4 or IPv6 source in @taken4, @taken6 goto claimed: another port's, or the host's own on a fenced bridge
+//	an ARP sender in @taken4 that is not the   goto claimed
 //	port's own with its own MAC
-//	more than one VLAN tag                     goto spoof: the stack would see more of the packet than we do
 //
-// Only @bound4, @bound6 and @adverts ask which port it is before they ask for its kind; all denials but those through
-// @adverts are for ports of kind veth. What nobody has, a bridge we do not know may use, and a port too. The table stands
-// exactly while ports are bound; both tables change in one batch.
+//	chain claimed   spoof, for a port that is @known; for another one while the daemon is @awake, see [Kernel.Awake]
 //
-// What this does not do, or does too much of: a kernel without CONFIG_NFT_BRIDGE_META does not say which bridge a port
-// belongs to, so router advertisements and frames with two VLAN tags are denied to every veth, also of bridges that are
-// not Docker's. A bridge joined to a fenced one by a veth sees none of its containers' frames. An advertisement for
-// another's address is denied to the ports that are bound, not to one that came a moment ago. A port that is bound cannot
-// take over an IPv6 address that is not its own by advertising it; it can an IPv4 one that nobody has.
+// What is claimed counts for ports of kind veth only. What nobody has, a bridge we do not know may use, and a port too.
+// The table stands exactly while ports are bound; both tables change in one batch.
+//
+// What this does not do: a kernel without CONFIG_NFT_BRIDGE_META does not say which bridge a port belongs to, so a MAC or
+// address that is taken is denied on every bridge's veths. A bridge joined to a fenced one by a veth sees none of its
+// containers' frames. An advertisement for another's address is denied to the ports that are bound, not to one that came
+// a moment ago. A port that is bound cannot take over an IPv6 address that is not its own by advertising it; it can an
+// IPv4 one that nobody has.
 //
 // # The tap
 //

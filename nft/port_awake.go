@@ -14,10 +14,7 @@ func (k *Kernel) Awake() error {
 	if !k.known || k.removed || k.last.table.Ports == nil {
 		return nil
 	}
-	set, types := awakeSet(), []Element{}
-	for _, protocol := range []uint16{unix.ETH_P_IP, unix.ETH_P_ARP, unix.ETH_P_IPV6} {
-		types = append(types, Element{Key: frameBytes(protocol)})
-	}
+	set, types := awakeSet(), awakeTypes()
 	// In this order it is the same whether they are there, have just expired, or not; see beat.
 	ops := []Op{onPorts{addElements{set, types}}, onPorts{delElements{set, types}}, onPorts{addElements{set, types}}}
 	if err := k.commit(ops); err != nil {
@@ -25,4 +22,13 @@ func (k *Kernel) Awake() error {
 		return explainErrno(fmt.Errorf("keep table %s awake: %w", portsTableName, err))
 	}
 	return nil
+}
+
+// awakeTypes are what a frame can be that claims an address or a MAC; behind a tag nothing is seen.
+func awakeTypes() []Element {
+	var out []Element
+	for _, protocol := range []uint16{unix.ETH_P_IP, unix.ETH_P_ARP, unix.ETH_P_8021Q, unix.ETH_P_IPV6, unix.ETH_P_8021AD} {
+		out = append(out, Element{Key: frameBytes(protocol)})
+	}
+	return out
 }

@@ -42,12 +42,14 @@ func (r Ruleset) spoofs(p Packet) bool {
 		return false
 	case speaks && i >= 0 && !slices.Contains(own.Addrs, p.Link.Target):
 		return true
-	case nd && p.Link.Veth && (p.Type == routerAdvert || p.Type == routerRedirect):
+	case nd && i >= 0 && (p.Type == routerAdvert || p.Type == routerRedirect):
 		return true
-	case good, !p.Link.Veth:
+	case good:
 		return false
-	case p.Link.Stacked:
+	case i >= 0 && p.Link.Stacked:
 		return true
+	case !p.Link.Veth:
+		return false
 	}
 	return (i >= 0 || !p.Link.Asleep) && r.claims(p, own)
 }

@@ -31,6 +31,7 @@ const (
 type portOracle struct {
 	generator
 	*router
+	asleep   bool // the daemon has not said that it lives
 	compared map[string]int
 }
 
@@ -47,6 +48,8 @@ func TestJudgeAgreesWithKernelOnFrames(t *testing.T) {
 		}
 		slices.SortFunc(r.Ports, func(a, b Port) int { return strings.Compare(a.Name, b.Name) })
 		apply(t, k, r)
+		o.asleep = o.chance(30)
+		wake(t, k, !o.asleep)
 		o.round(t, k, r, wires)
 	}
 	t.Logf("compared: %v", o.compared)
@@ -68,7 +71,9 @@ func (o *portOracle) round(t *testing.T, k *Kernel, r Ruleset, wires []string) {
 		f := o.frame(r)
 		f.To = numbered(i)
 		o.raw(t, wire, f.bytes())
-		shots, frames = append(shots, f.asSeen("p-"+wire)), append(frames, f)
+		seen := f.asSeen("p-" + wire)
+		seen.Link.Asleep = o.asleep
+		shots, frames = append(shots, seen), append(frames, f)
 	}
 	o.raw(t, "blue", portFrame{To: numbered(portFrames), From: MAC{2, 0xee}, Src: netip.MustParseAddr("203.0.113.5"), Dst: netip.MustParseAddr("203.0.113.6"), Proto: UDP}.bytes())
 	before, after := o.passed(t)
@@ -86,6 +91,18 @@ func (o *portOracle) round(t *testing.T, k *Kernel, r Ruleset, wires []string) {
 	}
 	if n := counters(t, k).packetsSince(start).Reasons[Spoof].Packets; n != spoofed {
 		t.Errorf("%d frames counted as spoofed, want %d", n, spoofed)
+	}
+}
+
+// wake has the table take the daemon for alive, or not.
+func wake(t testing.TB, k *Kernel, alive bool) {
+	t.Helper()
+	err := k.Awake()
+	if err == nil && !alive && k.last.table.Ports != nil {
+		err = k.commit([]Op{onPorts{delElements{awakeSet(), awakeTypes()}}})
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -238,10 +238,10 @@ func portRules() []Rule {
 		bound(v4),
 		rule(isICMPv6(neighbourAdvert), vmap(mapAdverts, iifname())),
 		rule(fromNobody(), isICMPv6(neighbourSolicit), vmap(mapAdverts, iifname())),
-		rule(fromVeth(), proto(ICMPv6), in(setRouters, icmpv6Type()), goTo(chainSpoof)),
+		rule(in(setKnown, iifname()), proto(ICMPv6), in(setRouters, icmpv6Type()), goTo(chainSpoof)),
 		bound(v6),
 		// The stack takes a tag of VLAN 0 off, and the next one, but here is seen only what the outer one covers.
-		rule(fromVeth(), in(setStacked, metaProtocol()), goTo(chainSpoof)),
+		rule(in(setKnown, iifname()), in(setStacked, metaProtocol()), goTo(chainSpoof)),
 		rule(fromVeth(), in(setMACs, etherSaddr()), notIn(setOwn, iifname(), etherSaddr()), goTo(chainClaimed)),
 		rule(fromVeth(), carrying(v4, in(takenSet(v4), frameSaddr(v4))), goTo(chainClaimed)),
 		rule(fromVeth(), carrying(v6, in(takenSet(v6), frameSaddr(v6))), goTo(chainClaimed)),
