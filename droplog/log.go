@@ -18,6 +18,9 @@ const (
 	maxText  = 253 // bytes of one text that others chose; a DNS name fits
 )
 
+// reasonSpoof is the reason of frames in another port's name.
+const reasonSpoof = "spoof"
+
 // LogOptions are the options of a [Log]. The look-ups are called while a packet is handled and must
 // not block.
 type LogOptions struct {
@@ -103,7 +106,11 @@ func (l *Log) write(n line) {
 // who is the container, or where a packet of nobody we know came from.
 func (l *Log) who(n line) []slog.Attr {
 	if n.prefix.Chain == NoChain {
-		return []slog.Attr{slog.String("interface", printable(n.drop.In)), slog.String("source", n.drop.Src.String())}
+		attrs := []slog.Attr{slog.String("interface", printable(n.drop.In)), slog.String("source", n.drop.Src.String())}
+		if n.prefix.Reason == reasonSpoof { // ARP has no source that could be told
+			attrs = append(attrs, slog.String("mac", n.drop.HwAddr.String()))
+		}
+		return attrs
 	}
 	id, name := l.opt.Container(n.prefix.Chain)
 	if id == "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -57,6 +58,10 @@ func TestLogLines(t *testing.T) {
 		"a source nobody knows": {
 			dropOf("- unknown drop", Drop{In: "br-1\x00", Packet: packet.Packet{Src: src4, Dst: dst6, Proto: 47}}),
 			`level=INFO msg=denied interface=br-1 source=192.0.2.7 reason=unknown mode=drop destination=2001:db8:1::9 protocol=47 count=1`,
+		},
+		"a frame in another port's name": {
+			dropOf("- spoof drop", Drop{In: "veth1", HwAddr: net.HardwareAddr{2, 0x42, 172, 17, 0, 3}}),
+			`level=INFO msg=denied interface=veth1 source="invalid IP" mac=02:42:ac:11:00:03 reason=spoof mode=drop destination="invalid IP" protocol=0 count=1`,
 		},
 		"a packet that could not be read": {
 			dropOf("- invalid drop", Drop{}),

@@ -73,7 +73,7 @@
 // address that is taken is denied on every bridge's veths. A bridge joined to a fenced one by a veth sees none of its
 // containers' frames. An advertisement for another's address is denied to the ports that are bound, not to one that came
 // a moment ago. A port that is bound cannot take over an IPv6 address that is not its own by advertising it; it can an
-// IPv4 one that nobody has.
+// IPv4 one that nobody has. Who changes the MAC of its interface is cut off.
 //
 // # The tap
 //

@@ -35,7 +35,7 @@ func (r Ruleset) spoofs(p Packet) bool {
 	}
 	ip := p.Src.IsValid() && !p.Link.ARP && !p.Link.Stacked
 	good := ip && p.Link.MAC == own.MAC && slices.Contains(own.Addrs, p.Src)
-	nd := ip && p.Src.Is6() && p.Proto == ICMPv6
+	nd := ip && p.Proto == ICMPv6 // in IPv4 it is nobody's, and judged alike
 	speaks := nd && (p.Type == neighbourAdvert || p.Type == neighbourSolicit && p.Src == netip.IPv6Unspecified())
 	switch {
 	case good && p.Src.Is4():

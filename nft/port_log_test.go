@@ -25,7 +25,7 @@ func TestASpoofedFrameIsLoggedUnderItsPort(t *testing.T) {
 			t.Fatalf("%s: no line came", name)
 		}
 		d := drops[0]
-		if d.Prefix != "- spoof drop" || d.In != "v2" || frame.ARP == 0 && d.Src != sibling4 || frame.ARP != 0 && d.Src.IsValid() {
+		if d.Prefix != "- spoof drop" || d.In != "v2" || d.HwAddr.String() != evilMAC.String() || frame.ARP == 0 && d.Src != sibling4 || frame.ARP != 0 && d.Src.IsValid() {
 			t.Errorf("%s: got %+v", name, d)
 		}
 	}

@@ -53,7 +53,7 @@ func TestJudgeAgreesWithKernelOnFrames(t *testing.T) {
 		o.round(t, k, r, wires)
 	}
 	t.Logf("compared: %v", o.compared)
-	for _, what := range []string{"pass", "deny", "dry run", "arp", "ip", "ip6", "advert", "router", "stacked", "tagged", "behind", "foreign"} {
+	for _, what := range []string{"pass", "deny", "dry run", "arp", "ip", "ip6", "advert", "router", "stacked", "tagged", "behind", "foreign", "misplaced"} {
 		if o.compared[what] == 0 || what != "pass" && what != "deny" && o.compared[what+" denied"] == 0 && what != "dry run" {
 			t.Errorf("no frame of kind %q was compared, or none was denied", what)
 		}
@@ -156,6 +156,10 @@ func (o *portOracle) frame(r Ruleset) portFrame {
 	switch o.Intn(4) {
 	case 0:
 		f.ARP = uint16(1 + o.Intn(2))
+	case 3:
+		if o.chance(20) {
+			f.Proto, f.Type, f.Target = ICMPv6, pick(o.generator, []uint8{134, 136, 137}), pick(o.generator, addrs6)
+		}
 	case 1, 2:
 		f.Src, f.Dst = pick(o.generator, addrs6), netip.MustParseAddr("ff02::1")
 		if o.chance(75) {
@@ -188,7 +192,7 @@ func (o *portOracle) note(p Packet, f portFrame, j Judgement) {
 	for kind, yes := range map[string]bool{
 		"pass": j.Pass, "deny": !j.Pass, "dry run": j.Pass && j.Reason == Spoof, "arp": p.Link.ARP, "ip": p.Src.Is4() && !p.Link.ARP, "ip6": p.Src.Is6(),
 		"advert": p.Type == neighbourAdvert, "router": p.Type == routerAdvert || p.Type == routerRedirect, "stacked": len(f.Tags) > 1, "tagged": len(f.Tags) == 1,
-		"behind": f.Behind != 0, "foreign": p.In == "p-free" || p.In == "p-unkn",
+		"behind": f.Behind != 0, "foreign": p.In == "p-free" || p.In == "p-unkn", "misplaced": p.Src.Is4() && p.Proto == ICMPv6,
 	} {
 		if yes {
 			o.compared[kind]++
