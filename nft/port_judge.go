@@ -59,6 +59,8 @@ func (r Ruleset) claims(p Packet, own Port) bool {
 	switch {
 	case p.Link.MAC != own.MAC && r.takenMAC(p.Link.MAC):
 		return true
+	case p.Link.Stacked: // nothing behind the tags is seen
+		return false
 	case p.Link.ARP:
 		return r.taken(p.Src) && (p.Link.ARPMAC != own.MAC || !slices.Contains(own.Addrs, p.Src))
 	}
