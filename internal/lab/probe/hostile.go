@@ -57,6 +57,11 @@ func (a act) hostile(r *result.Result) error {
 		if a.poison {
 			h.poison()
 		}
+		for _, to := range targets {
+			if a.both {
+				h.answerItself(to)
+			}
+		}
 	}
 	r.Sent = h.wire.sent
 	return nil

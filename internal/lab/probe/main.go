@@ -14,10 +14,11 @@
 //	                                             one DNS question; size is that of EDNS, 0 is none
 //	probe forge SOURCE:PORT ADDR:PORT NAME ANSWER [-id 1] [-qname NAME] [-count 1]
 //	                                             a DNS reply from a forged source
-//	probe hostile ADDR:PORT... -gateway ADDR,ADDR -lan ADDR,ADDR -sibling ADDR,ADDR,MAC [-for 5s] [-rate 0] [-poison]
+//	probe hostile ADDR:PORT... -gateway ADDR,ADDR -lan ADDR,ADDR -sibling ADDR,ADDR,MAC [-for 5s] [-rate 0] [-poison] [-answer]
 //	        [-links LIST] [-sources LIST] [-ways LIST] [-payloads LIST]
 //	                                             one round or more of what a compromised container would send, by
-//	                                             AF_PACKET, and with -poison lies about who is where; a LIST is
+//	                                             AF_PACKET, and with -poison lies about who is where,
+//	                                             with -answer the answers of the targets too; a LIST is
 //	                                             names of tricks.go, all but those after a "-"
 //	probe resolver ADDR[:PORT] [-upstream ADDR[:PORT]] [-timeout 3s]
 //	                                             a DNS server, for ever: a-203-0-113-7 and aaaa-2001-db8--7 (with
@@ -68,7 +69,7 @@ type act struct {
 	qname, upstream                string
 	gateway, lan, sibling          string
 	links, sources, ways, payloads string
-	poison                         bool
+	poison, both                   bool
 }
 
 func run(args []string) (result.Outcome, error) {
@@ -142,6 +143,7 @@ func (a *act) hostileFlags(set *flag.FlagSet) {
 	set.StringVar(&a.sources, "sources", "", "")
 	set.StringVar(&a.ways, "ways", "", "")
 	set.StringVar(&a.payloads, "payloads", "", "")
+	set.BoolVar(&a.both, "answer", false, "")
 	set.BoolVar(&a.poison, "poison", false, "")
 }
 

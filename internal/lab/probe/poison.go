@@ -85,3 +85,24 @@ func (h host) groups() {
 	d := datagrams{h.gate[0], h.sibling.addrs[0], unix.IPPROTO_ICMP, m}
 	h.wire.put(ethernet(h.sibling.mac, h.mac, unix.ETH_P_IP, d.whole(0)))
 }
+
+// answerItself plays both ends of a flow: a packet to the target, its answer from the target, and then what the answer
+// would let pass. Frames to everybody are known to conntrack before anybody judges them, where bridged packets are
+// filtered (br_nf_local_in confirms them since Linux 6.8).
+func (h host) answerItself(to netip.AddrPort) {
+	own := h.addrs[0]
+	if to.Addr().Is6() {
+		own = h.addrs[1]
+	}
+	if !own.IsValid() {
+		return
+	}
+	from, everybody := netip.AddrPortFrom(own, 40001), hardware{255, 255, 255, 255, 255, 255}
+	udp := func(from, to netip.AddrPort) datagrams {
+		return datagrams{from.Addr(), to.Addr(), unix.IPPROTO_UDP, ported(from, to, unix.IPPROTO_UDP, datagram(make([]byte, 24)))}
+	}
+	there, back := udp(from, to), udp(to, from)
+	h.wire.put(ethernet(everybody, h.mac, there.kind(), there.whole(0)))
+	h.wire.put(ethernet(everybody, h.mac, back.kind(), back.whole(0)))
+	h.wire.put(ethernet(h.gateMAC, h.mac, there.kind(), there.whole(0)))
+}
