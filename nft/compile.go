@@ -254,20 +254,6 @@ func (r Ruleset) networkMap() Set {
 	return same
 }
 
-// fragment is the chain that lets a network's containers reach one another whatever the host's
-// bridge-nf-call-iptables says: their subnets, multicast and broadcast.
-func (b Bridge) fragment() *Fragment {
-	name := "n_" + b.Network
-	local := append([]netip.Prefix{}, b.Subnets...)
-	local = append(local, netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
-		netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"))
-	rules := make([]Rule, 0, len(local))
-	for _, p := range local {
-		rules = append(rules, rule(inRange(rangeOf(p), daddr(familyOf(p.Addr()))), accept()))
-	}
-	return &Fragment{Owner: name, Title: "network on " + comment(b.Name), Chains: []Chain{{Name: name, Rules: rules}}}
-}
-
 func familyOf(a netip.Addr) family {
 	if a.Is4() {
 		return v4

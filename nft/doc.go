@@ -27,7 +27,7 @@
 //	sent to a port itself, not to its bridge  goto unknown: groups 01:80:c2:00:00:0X (input)
 //	neighbour discovery, MLD (input)          accept
 //	@sent4, @sent6                            count what each source sends; goes on
-//	iifname . oifname        vmap @same       jump n_<network>: same network, accept (forward)
+//	iifname . oifname        vmap @same       jump n_<network>: from and to the same network, accept (forward)
 //	fenced bridge, ct state invalid           goto invalid: count, log, drop
 //	tcp from elsewhere without syn, new       goto stray: a flow that was cut must not come back (forward, output)
 //	new from the far side, in @cut4, @cut6    goto cut: likewise of other protocols, see [Kernel.Cut] (forward, output)

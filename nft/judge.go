@@ -68,7 +68,9 @@ func (r Ruleset) Judge(p Packet) Judgement {
 		return Judgement{Pass: r.DryRun, Reason: Unknown}
 	case p.Hook == Input && p.Proto == ICMPv6 && !p.Src.Is4() && slices.Contains(neighbourTypes(), p.Type):
 		return Judgement{Pass: true}
-	case p.Hook == Forward && r.sameNetwork(p):
+	case r.asHost(p):
+		return Judgement{Pass: r.DryRun, Reason: Unknown}
+	case r.sameNetwork(p):
 		return Judgement{Pass: true}
 	case fenced && p.State == StateInvalid:
 		return Judgement{Pass: r.DryRun || c != nil && c.Mode != Enforce, Reason: Invalid}
@@ -97,14 +99,6 @@ func (r Ruleset) source(p Packet) *Container {
 
 func (r Ruleset) towardFenced(p Packet) bool {
 	return slices.ContainsFunc(r.Bridges, func(b Bridge) bool { return b.Name == p.Out })
-}
-
-func (r Ruleset) sameNetwork(p Packet) bool {
-	return p.In == p.Out && slices.ContainsFunc(r.Bridges, func(b Bridge) bool {
-		local := p.Dst.IsMulticast() || p.Dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || p.Dst.Is6() && p.Dst.IsLinkLocalUnicast()
-		return b.Name == p.In && b.Network != "" &&
-			(local || slices.ContainsFunc(b.Subnets, func(n netip.Prefix) bool { return n.Contains(p.Dst) }))
-	})
 }
 
 func (r Ruleset) judge(c Container, p Packet) Judgement {
