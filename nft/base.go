@@ -13,6 +13,20 @@ func (r Ruleset) forwardRules() []Rule {
 	return append(rules, r.dispatch()...)
 }
 
+// preroutingRules keep conntrack from what a bridge shows to many: it would know of such a packet for good before anybody
+// judges it, where bridged packets are filtered (br_nf_local_in confirms it, kernel 6.8, 62e7151ae3eb), and a container
+// could send itself the answer. Neither is part of any connection.
+func (r Ruleset) preroutingRules() []Rule {
+	rules := []Rule{rule(notToHost(), in(setBridges, iifname()), notrack())}
+	if !r.FenceUnknown {
+		return rules
+	}
+	if len(r.Free) == 0 {
+		return append(rules, rule(notToHost(), unknownBridge(), notrack()))
+	}
+	return append(rules, rule(notToHost(), unknownBridge(), notIn(setFree, iifname()), notrack()))
+}
+
 // outputRules deny only what would bring back a container's flow to the host that was cut.
 func (r Ruleset) outputRules() []Rule { return r.keepCut() }
 

@@ -298,3 +298,13 @@ func pktBroadcast() clause {
 		return []expr.Any{&expr.Meta{Key: expr.MetaKeyPKTTYPE, Register: reg32}, equal([]byte{unix.PACKET_BROADCAST})}
 	}}
 }
+
+// notToHost is "meta pkttype != host": not by a frame to one receiver.
+func notToHost() clause {
+	return clause{"meta pkttype != host", func() []expr.Any {
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyPKTTYPE, Register: reg32},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: reg32, Data: []byte{unix.PACKET_HOST}},
+		}
+	}}
+}

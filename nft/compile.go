@@ -155,6 +155,7 @@ func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment
 	}
 	slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
 	f.Chains = []Chain{
+		{Name: chainPrerouting, Hook: Prerouting, Priority: rawPriority, Rules: r.preroutingRules()},
 		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: r.forwardRules()},
 		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: r.inputRules()},
 		{Name: chainOutput, Hook: Output, Priority: hookPriority, Rules: r.outputRules()},

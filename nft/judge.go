@@ -32,6 +32,7 @@ const (
 	StateEstablished
 	StateRelated
 	StateInvalid
+	StateUntracked
 )
 
 // Reason is why a packet was denied; it is part of counter names and log prefixes.

@@ -21,9 +21,10 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 	out := Chain{Name: quoted(c.name)}
 	if c.has(unix.NFTA_CHAIN_HOOK) {
 		head := c.head()
-		for _, base := range []Chain{{Hook: Forward, Priority: hookPriority}, {Hook: Input, Priority: hookPriority}, {Hook: Output, Priority: hookPriority}, {Hook: Prerouting, Priority: portPriority}} {
-			if ours && head == base.hookText() {
-				out.Hook, out.Priority = base.Hook, base.Priority
+		priority := int32(attributesOf(c.attributes[unix.NFTA_CHAIN_HOOK]).number(unix.NFTA_HOOK_PRIORITY))
+		for _, base := range baseChains() {
+			if at := (Chain{Hook: base.hook, Priority: base.priority}); ours && priority == base.priority && head == at.hookText() {
+				out.Hook, out.Priority = at.Hook, at.Priority
 			}
 		}
 		if out.Hook == NoHook {
@@ -80,11 +81,10 @@ func devices(hook attributes) string {
 }
 
 func priorityText(n int32) string {
-	switch n {
-	case hookPriority:
-		return "filter - 10"
-	case portPriority:
-		return "dstnat - 10" // in family bridge
+	for _, base := range baseChains() {
+		if base.priority == n {
+			return base.text
+		}
 	}
 	return fmt.Sprint(n - int32(*nftables.ChainPriorityFilter))
 }

@@ -122,8 +122,12 @@ func TestTamperingShows(t *testing.T) {
 		"a chain is emptied": {
 			"flush chain inet dockerwall n_b00000000002",
 			" \tchain n_b00000000002 {\n" +
-				"+\t\tip daddr 172.17.0.0/16 accept\n+\t\tip daddr 224.0.0.0/4 accept\n+\t\tip daddr 255.255.255.255 accept\n" +
-				"+\t\tip6 daddr fe80::/10 accept\n+\t\tip6 daddr ff00::/8 accept\n",
+				"+\t\tip saddr 172.17.0.1 goto unknown\n+\t\tip6 saddr fe80::1 goto unknown\n" +
+				"+\t\tip saddr 172.17.0.0/16 ip daddr 172.17.0.0/16 accept\n+\t\tip saddr 172.17.0.0/16 ip daddr 224.0.0.0/4 accept\n" +
+				"+\t\tip saddr 172.17.0.0/16 ip daddr 255.255.255.255 accept\n" +
+				"+\t\tip saddr 0.0.0.0 ip daddr 224.0.0.0/4 accept\n+\t\tip saddr 0.0.0.0 ip daddr 255.255.255.255 accept\n" +
+				"+\t\tip6 saddr fe80::/10 ip6 daddr fe80::/10 accept\n+\t\tip6 saddr fe80::/10 ip6 daddr ff00::/8 accept\n" +
+				"+\t\tip6 saddr :: ip6 daddr ff00::/8 accept\n",
 		},
 		"the policy of a hook is changed": {
 			"chain inet dockerwall input { policy drop; }",
@@ -153,7 +157,7 @@ func TestTamperingShows(t *testing.T) {
 		},
 		"a chain of another hook": {
 			"add chain inet dockerwall before { type filter hook prerouting priority raw; policy drop; }\nadd rule inet dockerwall before meta mark != 0x10-0x20 ct state vmap { established : accept, new : goto invalid }",
-			"-\tchain before {\n-\t\ttype filter hook prerouting priority -300; policy drop;\n" +
+			"-\tchain before {\n-\t\ttype filter hook prerouting priority raw; policy drop;\n" +
 				"-\t\tmeta mark != 0x00000010-0x00000020 ct state vmap { established : accept, new : goto invalid }\n-\t}\n",
 		},
 		"sets of types we do not know": {

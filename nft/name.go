@@ -12,9 +12,10 @@ const TableName = "dockerwall"
 // Names of what every table holds. A newer layout gets new names, so that it can be built beside the
 // old one, which goes a batch later (DESIGN.md section 4).
 const (
-	chainForward = "forward"
-	chainInput   = "input"
-	chainOutput  = "output"
+	chainPrerouting = "prerouting"
+	chainForward    = "forward"
+	chainInput      = "input"
+	chainOutput     = "output"
 
 	setBridges   = "bridges"
 	setFree      = "free"

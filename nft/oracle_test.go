@@ -84,7 +84,7 @@ func TestJudgeAgreesWithKernel(t *testing.T) {
 		o.round(t, k, r)
 	}
 	t.Logf("compared: %v", o.compared)
-	for _, what := range []string{"pass", "deny", "forward", "input", "tcp", "udp", "icmp", "ipv6-icmp", "sctp", "47", "v4", "v6", "new", "established", "related", "invalid",
+	for _, what := range []string{"pass", "deny", "forward", "input", "tcp", "udp", "icmp", "ipv6-icmp", "sctp", "47", "v4", "v6", "new", "established", "related", "invalid", "untracked",
 		"stray", "dnat", "broadcast", "multicast", "same network", "tapped", "reason denied", "reason unknown", "reason invalid", "reason stray", "reason multicast", "audit"} {
 		if o.compared[what] == 0 {
 			t.Errorf("no packet of kind %q was compared", what)
@@ -240,7 +240,7 @@ func (e expectation) add(r Ruleset, p Packet, j Judgement) {
 func (o *oracle) note(r Ruleset, p Packet, j Judgement) {
 	kinds := map[string]bool{
 		"pass": j.Pass, "deny": !j.Pass, p.Hook.String(): true, protoName(p.Proto): true, "v4": p.Src.Is4(), "v6": !p.Src.Is4(),
-		[...]string{"new", "established", "related", "invalid"}[p.State]: true, "stray": p.Stray, "dnat": p.DNAT, "broadcast": p.Broadcast,
+		[...]string{"new", "established", "related", "invalid", "untracked"}[p.State]: true, "stray": p.Stray, "dnat": p.DNAT, "broadcast": p.Broadcast,
 		"multicast": p.Dst.IsMulticast(), "same network": p.Hook == Forward && p.In == p.Out && p.InBridge, "reason " + string(j.Reason): true,
 		"audit": j.Pass && j.Reason != "" && !r.DryRun, "tapped": o.tapping && p.In == "wan" && p.State == StateEstablished && p.Hook == Forward,
 	}
@@ -256,7 +256,7 @@ func (s shot) asSeen(hook Hook, found seen) Packet {
 	p := Packet{
 		Hook: hook, In: bridgeOf(s.wire), InBridge: s.wire != "wan", Out: found.out, Src: s.Src, Dst: s.Dst, Proto: s.Proto,
 		Stray: s.Proto == TCP && s.Flags&(fin|syn|rst|ack) != syn, Broadcast: s.MAC == [6]byte{255, 255, 255, 255, 255, 255},
-		State: map[string]State{"established": StateEstablished, "related": StateRelated, "invalid": StateInvalid}[found.state],
+		State: map[string]State{"established": StateEstablished, "related": StateRelated, "invalid": StateInvalid, "untracked": StateUntracked}[found.state],
 	}
 	if s.Proto == TCP || s.Proto == UDP || s.Proto == SCTP {
 		p.DstPort = s.Dport

@@ -14,6 +14,7 @@ const (
 	portsTableName = "bridge " + TableName
 
 	chainPorts   = "ports"
+	chainKept    = "kept"
 	chainClaimed = "claimed"
 	chainSpoof   = "spoof"
 
@@ -29,11 +30,12 @@ const (
 func boundSet(f family) string { return "bound" + f.String() } // port . MAC . address
 func takenSet(f family) string { return "taken" + f.String() } // addresses of ports, and the host's own on bridges
 
-// Priorities of family bridge. Ours is before DNAT, and before br_netfilter (0) hands the packet to the chains of
-// inet. The bridge learns a frame's source only after this hook (br_input.c, br_handle_frame_finish).
+// Priorities of family bridge. Ours is before DNAT (-300), and before br_netfilter (0) hands the packet to the chains of
+// inet. The bridge learns a frame's source only after this hook (br_input.c, br_handle_frame_finish). Frames to groups
+// that it keeps to itself do not come by it, and are learned from after the hook input (br_handle_local_finish).
 const (
-	bridgeDNAT   int32 = -300
-	portPriority       = bridgeDNAT - 10
+	portPriority int32 = -300 - 10
+	keptPriority int32 = -200 - 10
 )
 
 func portsTable() *nftables.Table {
@@ -62,6 +64,9 @@ func (r Ruleset) portFragments(last compiled, same comparison) []*Fragment {
 	}
 	base := &Fragment{Counters: []string{dropCounter(Spoof)}, Chains: []Chain{
 		{Name: chainPorts, Hook: Prerouting, Priority: portPriority, Rules: portRules()},
+		{Name: chainKept, Hook: Input, Priority: keptPriority, Rules: []Rule{
+			rule(fromVeth(), in(setMACs, etherSaddr()), notIn(setOwn, iifname(), etherSaddr()), goTo(chainClaimed)),
+		}},
 		{Name: chainClaimed, Rules: claimedRules()},
 		{Name: chainSpoof, Rules: r.spoofRules()},
 	}}

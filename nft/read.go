@@ -132,19 +132,13 @@ func hookOf(c *nftables.Chain) Hook {
 		return NoHook
 	case c.Type != nftables.ChainTypeFilter, c.Policy != nil && *c.Policy != nftables.ChainPolicyAccept:
 		return foreignHook
-	case c.Table.Family == nftables.TableFamilyBridge:
-		if *c.Hooknum == *nftables.ChainHookPrerouting && priorityOf(c) == portPriority {
-			return Prerouting
+	}
+	bridge := c.Table.Family == nftables.TableFamilyBridge
+	for _, base := range baseChains() {
+		forPorts := base.priority == portPriority || base.priority == keptPriority
+		if forPorts == bridge && base.priority == priorityOf(c) && *base.hook.netlink() == *c.Hooknum {
+			return base.hook
 		}
-		return foreignHook
-	case priorityOf(c) != hookPriority:
-		return foreignHook
-	case *c.Hooknum == *nftables.ChainHookForward:
-		return Forward
-	case *c.Hooknum == *nftables.ChainHookInput:
-		return Input
-	case *c.Hooknum == *nftables.ChainHookOutput:
-		return Output
 	}
 	return foreignHook
 }

@@ -16,6 +16,11 @@ func verdict(text string, v expr.Verdict) clause {
 func accept() clause { return verdict("accept", expr.Verdict{Kind: expr.VerdictAccept}) }
 func drop() clause   { return verdict("drop", expr.Verdict{Kind: expr.VerdictDrop}) }
 
+// notrack is "notrack": conntrack passes the packet over.
+func notrack() clause {
+	return clause{"notrack", func() []expr.Any { return []expr.Any{&expr.Notrack{}} }}
+}
+
 // jump is "jump chain": what the chain does not decide goes on here.
 func jump(chain string) clause {
 	return verdict("jump "+chain, expr.Verdict{Kind: expr.VerdictJump, Chain: chain})

@@ -76,14 +76,34 @@ type Chain struct {
 const (
 	hookPriority int32 = -10
 	tapPriority  int32 = -12
+	rawPriority  int32 = -300 // before conntrack
 )
+
+// baseChain is a hook and a priority at which a base chain of ours can be, and what nft calls that priority.
+type baseChain struct {
+	hook     Hook
+	priority int32
+	text     string
+}
+
+// baseChains are those of table inet dockerwall, of table bridge dockerwall, and of a tap's tables.
+func baseChains() []baseChain {
+	return []baseChain{
+		{Forward, hookPriority, "filter - 10"}, {Input, hookPriority, "filter - 10"}, {Output, hookPriority, "filter - 10"},
+		{Prerouting, rawPriority, "raw"},
+		{Prerouting, portPriority, "dstnat - 10"}, {Input, keptPriority, "filter - 10"},
+		{Forward, tapPriority, "filter - 12"}, {Input, tapPriority, "filter - 12"}, {Output, tapPriority, "filter - 12"},
+	}
+}
 
 // hookText is what nft says of a base chain.
 func (c Chain) hookText() string {
-	if c.Hook == Prerouting {
-		return fmt.Sprintf("type filter hook %s priority dstnat - %d; policy accept;", c.Hook, bridgeDNAT-c.Priority)
+	for _, b := range baseChains() {
+		if b.hook == c.Hook && b.priority == c.Priority {
+			return fmt.Sprintf("type filter hook %s priority %s; policy accept;", c.Hook, b.text)
+		}
 	}
-	return fmt.Sprintf("type filter hook %s priority filter - %d; policy accept;", c.Hook, -c.Priority)
+	return fmt.Sprintf("type filter hook %s priority %d; policy accept;", c.Hook, c.Priority)
 }
 
 // Hook is where a chain is attached, or where a packet is seen.
@@ -95,7 +115,7 @@ const (
 	Forward
 	Input
 	Output
-	Prerouting // of a bridge: a frame that one of its ports received
+	Prerouting
 )
 
 func (h Hook) String() string { return [...]string{"", "forward", "input", "output", "prerouting"}[h] }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
@@ -87,6 +91,73 @@ func TestANeighbourThatMayDoMoreCanPassThingsOn(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestABridgeLearnsFromWhatNoHookSees: of all that a container can send, a frame to the group of LLDP passes no hook of a
+// bridge, but the bridge notes its sender. Until the neighbour sends again, what is meant for it goes to the container.
+func TestABridgeLearnsFromWhatNoHookSees(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	w.start(t)
+	hostile, neighbour := w.labelled(t, ""), w.labelled(t, "203.0.113.1")
+	neighbour.reaches(t, "tcp 203.0.113.1:80") // by now both are bound
+	bridge := "br-" + w.docker(t, "network", "inspect", "--format={{.Id}}", web)[:12]
+	victim, err := net.ParseMAC(w.docker(t, "inspect", "--format={{.NetworkSettings.Networks.web.MacAddress}}", neighbour.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := func(group byte) string {
+		t.Helper()
+		neighbour.reaches(t, "tcp 203.0.113.1:80") // which tells the bridge where it is
+		before := w.where(t, bridge, victim)
+		hostile.frame(t, slices.Concat([]byte{1, 0x80, 0xc2, 0, 0, group}, victim, []byte{0x88, 0xcc}, make([]byte, 46)))
+		time.Sleep(moment)
+		return map[bool]string{true: "stays", false: "moves"}[w.where(t, bridge, victim) == before]
+	}
+	for group := range byte(16) {
+		want := "stays"
+		if group == 0x0e {
+			want = "moves"
+		}
+		if got := seen(group); got != want {
+			t.Errorf("group %d: the neighbour %s, want %s", group, got, want)
+		}
+	}
+	w.host(t, "ip", "link", "set", "dev", bridge, "type", "bridge", "no_linklocal_learn", "1")
+	if got := seen(0x0e); got != "stays" {
+		t.Errorf("with no_linklocal_learn the neighbour %s", got)
+	}
+	neighbour.reaches(t, "tcp 203.0.113.1:80")
+}
+
+// where is the port at which a bridge has a MAC.
+func (w *world) where(t *testing.T, bridge string, mac net.HardwareAddr) string {
+	t.Helper()
+	for line := range strings.Lines(w.host(t, "bridge", "fdb", "show", "br", bridge)) {
+		if words := strings.Fields(line); len(words) > 2 && words[0] == mac.String() {
+			return words[2]
+		}
+	}
+	return ""
+}
+
+// frame sends one as it is.
+func (b *box) frame(t *testing.T, frame []byte) {
+	t.Helper()
+	err := b.ns.Do(func() error {
+		nic, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: nic.Index})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // testSources is the text of all tests in the packages that the documents speak of.
