@@ -160,6 +160,25 @@ func unseenNetwork(c *course, t *testing.T, f family) {
 	b.reaches(t, acts...)
 }
 
+// siblingsAddress forges one who may do everything.
+func siblingsAddress(c *course, t *testing.T, f family) {
+	sibling, to := c.on(web, "*"), c.far(f)
+	mac, err := sibling.Inspect(t.Context(), "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := fmt.Sprintf("%s -gateway %s -links plain -ways plain -payloads udp -sibling %s,%s,%s", at(to, 9), gates(web),
+		c.addrOf(t, sibling, web, v4), c.addrOf(t, sibling, web, v6), mac)
+	c.sends(t, c.on(web, closed), []string{frame + " -sources sibling-address,sibling"})
+	if n := c.settles(trial{far: []netip.Addr{to}}); n != 0 {
+		t.Errorf("%d came through", n)
+	}
+	c.sends(t, sibling, []string{frame + " -sources own"})
+	if c.settles(trial{far: []netip.Addr{to}}) == 0 {
+		t.Error("the sibling's own do not arrive, so this tests nothing")
+	}
+}
+
 // isUnfenced fails unless the container reaches everything, and the daemon counts it as unfenced.
 func (c *course) isUnfenced(t *testing.T, b *box, acts ...act) {
 	t.Helper()

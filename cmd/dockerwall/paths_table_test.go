@@ -1,5 +1,17 @@
 package main
 
+const pathsPreface = `# Every path out of a container
+
+Each cell is a test that sends real packets from a container and counts at the far side; its name is the link's title
+(` + "`go test ./cmd/dockerwall -run 'TestPaths/newest/IPv6/tcp$'`" + `). The table is written by
+` + "`go test ./cmd/dockerwall -run Document -update`" + ` and compared in every test run.
+
+- **fenced**: not one packet arrives, and the same packets of a container that may do arrive.
+- **passes by design**: nothing stops it, and nothing should.
+- **cannot be fenced**: it passes none of our hooks. Such a container counts as ` + "`dockerwall_containers{state=\"unfenced\"}`" + `.
+
+`
+
 // allPaths is the table: docs/paths.md is written from it.
 func allPaths() []path {
 	const (
@@ -36,6 +48,7 @@ func allPaths() []path {
 		{name: "same-network", sentence: "a container on the same network, whether the host filters bridged packets (br_netfilter) or not", want: passes, try: sameNetwork},
 		{name: "published-inbound", sentence: "replies to connections from outside to a published port", want: passes, try: inbound},
 
+		{name: "siblings-address", sentence: "a sibling's address, with the own MAC or with its MAC too", want: fenced, try: siblingsAddress},
 		{name: "nobodys-address", sentence: "a source address that nobody has, in the subnet and beyond it", want: fenced, try: nobodysAddress},
 		{name: "connect-at-run-time", sentence: "`docker network connect` while the container sends", want: fenced, try: connectAtRunTime},
 		{name: "shared-namespace", sentence: "`network_mode: container:X` has the policy of X", want: fenced, try: sharedNamespace},

@@ -153,18 +153,6 @@ func (p path) cell(e engine, f family, notes *[]string) string {
 	return fmt.Sprintf("[%s](../cmd/dockerwall/paths_test.go %q)", p.want, strings.Join(name, "/"))
 }
 
-const pathsPreface = `# Every path out of a container
-
-Each cell is a test that sends real packets from a container and counts at the far side; its name is the link's title
-(` + "`go test ./cmd/dockerwall -run 'TestPaths/newest/IPv6/tcp$'`" + `). The table is written by
-` + "`go test ./cmd/dockerwall -run Document -update`" + ` and compared in every test run.
-
-- **fenced**: not one packet arrives, and the same packets of a container that may do arrive.
-- **passes by design**: nothing stops it, and nothing should.
-- **cannot be fenced**: it passes none of our hooks. Such a container counts as ` + "`dockerwall_containers{state=\"unfenced\"}`" + `.
-
-`
-
 // Networks of a course, beside web and other.
 const (
 	free     = "free"   // excluded by GATEWAY_NETWORKS
