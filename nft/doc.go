@@ -21,8 +21,9 @@
 //	                                        └─> chain input ────────────────> the host's own ─> process
 //	                                            input, filter - 10           input, filter
 //
-// so conntrack and DNAT are done, masquerading is not, and Docker's and the host's filter rules come after.
-// Each hook asks in this order; the first answer counts:
+// so conntrack and DNAT are done, masquerading is not, and Docker's and the host's filter rules come after. Before
+// conntrack, at prerouting, what a frame to many brings (broadcast, multicast) from a fenced bridge is left untracked:
+// such a packet could be known for good before it is judged. Each hook asks in this order; the first answer counts:
 //
 //	sent to a port itself, not to its bridge  goto unknown: groups 01:80:c2:00:00:0X (input)
 //	neighbour discovery, MLD (input)          accept
@@ -65,6 +66,8 @@
 //	port's own with its own MAC
 //
 //	chain claimed   spoof, for a port that is @known; for another one while the daemon is @awake, see [Kernel.Awake]
+//	chain kept      at input: a MAC in @macs likewise, in frames to the groups that a bridge keeps (01:80:c2:00:00:0X). That
+//	                of LLDP, 0e, passes no hook at all, and the bridge learns from it.
 //
 // What is claimed counts for ports of kind veth only. What nobody has, a bridge we do not know may use, and a port too.
 // The table stands exactly while ports are bound; both tables change in one batch.
@@ -98,7 +101,8 @@
 // final. So the table works beside iptables-nft, iptables-legacy and Docker's own nftables backend, whoever
 // comes first, and needs nothing of them. Others may rely on this:
 //
-//   - nothing outside the tables is ever changed, and they mark no packet. The tap sets the conntrack mark of the
+//   - nothing outside the tables is ever changed, and they mark no packet; broadcasts and multicasts of fenced bridges are
+//     untracked. The tap sets the conntrack mark of the
 //     daemon's own connections, those whose packets it sends with that mark, and of no others;
 //   - a packet that neither comes from a fenced or unknown br-* bridge nor goes to a fenced one is never judged;
 //   - replies to connections that somebody else opened to a container pass.

@@ -1,0 +1,90 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables"
+)
+
+// claim returns a table as it is to be named in a batch: owned and persistent where the kernel has both flags,
+// so that nobody else can change it while we live and it stays when we do not. A table that stands
+// keeps its flags, which cannot be added later, but one that a daemon has left can be owned again.
+func (k *Kernel) claim(table *nftables.Table) (*nftables.Table, error) {
+	if k.features.Owner {
+		table.Flags = nftables.TableFlagOwner | nftables.TableFlagPersist
+	}
+	standing, err := k.standing(table.Family)
+	if err != nil || standing == nil {
+		return table, err
+	}
+	table.Flags = standing.Flags &^ nftables.TableFlagDormant // a stranger may have put it to sleep
+	if standing.Flags&nftables.TableFlagPersist != 0 {
+		table.Flags |= nftables.TableFlagOwner // of one whose owner has died (nf_tables_api.c, nft_table_is_orphan)
+	}
+	port, err := k.conn.GetPortID()
+	if err != nil {
+		return nil, fmt.Errorf("read netlink port: %w", err)
+	}
+	if standing.Flags&nftables.TableFlagOwner != 0 && standing.Owner != 0 && standing.Owner != port {
+		return nil, fmt.Errorf("%w (netlink port %d)", ErrOwned, standing.Owner)
+	}
+	return table, nil
+}
+
+// ErrOwned is returned when another process owns the table.
+var ErrOwned = errors.New("table dockerwall is owned by another process: is a second dockerwall daemon running? stop one of them")
+
+// Owned says whether the kernel keeps others from changing the table: false for one that was made
+// without ownership, by an older kernel or another program.
+func (k *Kernel) Owned() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	standing, err := k.standing(nftables.TableFamilyINet)
+	return err == nil && standing != nil && standing.Flags&nftables.TableFlagOwner != 0
+}
+
+// standing returns our table of a family as the kernel lists it, nil if there is none.
+func (k *Kernel) standing(f nftables.TableFamily) (*nftables.Table, error) {
+	tables, err := k.conn.ListTablesOfFamily(f)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	for _, t := range tables {
+		if t.Name == TableName {
+			return t, nil
+		}
+	}
+	return nil, nil
+}
+
+// Exists says whether a table of our name stands, whoever made it.
+func (k *Kernel) Exists() (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	standing, err := k.standing(nftables.TableFamilyINet)
+	return standing != nil, explainErrno(err)
+}
+
+// Fences says whether a table of our name stands and looks at packets in both hooks. An empty or
+// dormant one does not.
+func (k *Kernel) Fences() (bool, error) {
+	k.mu.Lock()
+	standing, err := k.standing(nftables.TableFamilyINet)
+	k.mu.Unlock()
+	if err != nil || standing == nil || standing.Flags&nftables.TableFlagDormant != 0 {
+		return false, explainErrno(err)
+	}
+	live, err := ReadLive(k.options)
+	if err != nil {
+		return false, err
+	}
+	return live.Table.fences(Forward) && live.Table.fences(Input), nil
+}
+
+// fences says whether a base chain of ours is at the hook and has rules.
+func (t Table) fences(h Hook) bool {
+	base := t.base()
+	return base != nil && slices.ContainsFunc(base.Chains, func(c Chain) bool { return c.Hook == h && len(c.Rules) > 0 })
+}
