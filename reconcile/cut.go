@@ -18,7 +18,8 @@ type CutterOptions struct {
 	Flows func(choose func([]flows.Flow) []int) (int, error)
 	// Keep has flows stay cut; it is called before they end.
 	Keep func([]nft.Cut) error
-	// Now is what is committed and known to be allowed at the moment of the call; see [Loop.Now].
+	// Now is what is committed, with all that is known to be allowed at the moment of the call; see [Loop.Now]. Only what
+	// it denies is cut.
 	Now func() (State, nft.Ruleset)
 	// Fresh says that no table stood before the first commit.
 	Fresh  bool
@@ -33,8 +34,10 @@ type Cutter struct {
 	wake    chan struct{}
 
 	mu    sync.Mutex
-	last  nft.Ruleset // followed last
+	state State       // followed last
+	last  nft.Ruleset // likewise
 	known bool        // whether there is one
+	doubt bool        // something is denied that last does not know of
 	fresh bool        // no pass has succeeded since there was no table
 	gone  map[netip.Addr]bool
 	cut   uint64
@@ -52,11 +55,11 @@ func NewCutter(o CutterOptions) (*Cutter, error) {
 }
 
 // Follow is told of each ruleset once it is committed, in their order. The first one judges every flow. It does not block.
-func (c *Cutter) Follow(r nft.Ruleset) {
+func (c *Cutter) Follow(s State, r nft.Ruleset) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tighter, gone := !c.known || r.Tightens(c.last), r.Gone(c.last)
-	c.last, c.known = r, true
+	c.state, c.last, c.known = s, r, true
 	if !tighter && len(gone) == 0 || r.DryRun {
 		return
 	}
@@ -67,7 +70,12 @@ func (c *Cutter) Follow(r nft.Ruleset) {
 }
 
 // Suspect has all flows judged, because something is denied that was not. It does not block.
-func (c *Cutter) Suspect() { c.again() }
+func (c *Cutter) Suspect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubt = true
+	c.again()
+}
 
 // Count is how many flows were cut.
 func (c *Cutter) Count() uint64 {
@@ -119,16 +127,17 @@ func (c *Cutter) again() {
 	}
 }
 
-// pass judges all flows, by what is allowed now: later than the flows were listed, so that one to an address that was
-// just learned is not taken for an old one.
+// pass judges all flows, first by what was committed last, which costs little, and what that denies once more by what is
+// allowed now: later than the flows were listed, so that one to an address that was just learned is not taken for an
+// old one.
 func (c *Cutter) pass() error {
-	c.mu.Lock()
-	gone, fresh := c.gone, c.fresh
-	c.gone = map[netip.Addr]bool{}
-	c.mu.Unlock()
+	p := c.begin()
 	n, err := c.options.Flows(func(all []flows.Flow) []int {
+		if !p.doubt && len(choose(all, p.gone, newJudge(p.state, p.rules, p.fresh)).flows) == 0 {
+			return nil
+		}
 		state, rules := c.options.Now()
-		these := choose(all, gone, newJudge(state, rules, fresh))
+		these := choose(all, p.gone, newJudge(state, rules, p.fresh))
 		if err := c.options.Keep(these.keep); err != nil {
 			c.options.Logger.Warn("a far side that goes on sending may bring back a flow that is cut", "err", err)
 		}
@@ -137,17 +146,39 @@ func (c *Cutter) pass() error {
 	if n > 0 {
 		c.options.Logger.Info("flows cut that are not allowed any more", "flows", n)
 	}
+	c.end(p, n, err)
+	return err
+}
+
+// task is what one pass is to do.
+type task struct {
+	state        State
+	rules        nft.Ruleset
+	gone         map[netip.Addr]bool
+	doubt, fresh bool
+}
+
+func (c *Cutter) begin() task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cut += uint64(n)
+	t := task{c.state, c.last, c.gone, c.doubt, c.fresh}
+	c.gone, c.doubt = map[netip.Addr]bool{}, false
+	return t
+}
+
+// end takes back what a pass that failed was to do.
+func (c *Cutter) end(t task, cut int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut += uint64(cut)
 	if err == nil {
 		c.fresh = false
-		return nil
+		return
 	}
-	for a := range gone {
+	c.doubt = c.doubt || t.doubt
+	for a := range t.gone {
 		c.gone[a] = true
 	}
-	return err
 }
 
 // chosen are flows that have to end, by their indexes, and what could bring them back.

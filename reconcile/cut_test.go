@@ -133,6 +133,7 @@ type conntrack struct {
 	all   []flows.Flow
 	kept  []nft.Cut
 	lists int
+	nows  int // how often it was asked what is allowed now
 	err   error
 }
 
@@ -165,7 +166,7 @@ func newCutter(t *testing.T, c *conntrack) *Cutter {
 	t.Helper()
 	state, _ := walled()
 	cutter, err := NewCutter(CutterOptions{
-		Flows: c.cut, Now: func() (State, nft.Ruleset) { return state, c.rules },
+		Flows: c.cut, Now: func() (State, nft.Ruleset) { c.nows++; return state, c.rules },
 		Keep: func(k []nft.Cut) error { c.kept = append(c.kept, k...); return nil },
 	})
 	if err != nil {
@@ -176,7 +177,7 @@ func newCutter(t *testing.T, c *conntrack) *Cutter {
 
 func TestACutterFollowsWhatTightens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, r := walled()
+		state, r := walled()
 		allowed, denied := flow("tcp 172.18.0.2:1 203.0.113.9:443"), flow("udp 172.18.0.2:2 192.0.2.1:443")
 		c := &conntrack{all: []flows.Flow{allowed, denied}}
 		cutter := newCutter(t, c)
@@ -184,7 +185,7 @@ func TestACutterFollowsWhatTightens(t *testing.T) {
 		follow := func(what string, next nft.Ruleset, lists int, left ...flows.Flow) {
 			t.Helper()
 			c.with(func() { c.rules, c.lists = next, 0 })
-			cutter.Follow(next)
+			cutter.Follow(state, next)
 			time.Sleep(time.Minute)
 			c.with(func() {
 				if c.lists != lists || !slices.Equal(c.all, left) {
@@ -207,7 +208,7 @@ func TestACutterFollowsWhatTightens(t *testing.T) {
 		handed.Containers[0].ID, handed.Containers[0].Own = "000000000000", wide.Containers[1].Own
 		follow("its address is another's, who may do all", handed, 1)
 		c.with(func() { c.err, c.all = errors.New("busy"), []flows.Flow{denied} })
-		cutter.Follow(r)
+		cutter.Follow(state, r)
 		time.Sleep(5 * time.Second)
 		c.with(func() { c.err, c.rules = nil, r })
 		time.Sleep(5 * time.Second)
@@ -232,16 +233,50 @@ func clone(r nft.Ruleset) nft.Ruleset {
 	return r
 }
 
+// TestWhatWasJustLearnedIsNotCut: the commit that is followed does not know of it. Where that denies nothing, nobody is
+// asked what is allowed now.
+func TestWhatWasJustLearnedIsNotCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, committed := walled()
+		learned := clone(committed)
+		learned.Containers[1].Own.Allow.All = []nft.Clause{{}}
+		c := &conntrack{all: []flows.Flow{flow("tcp 172.18.0.2:1 203.0.113.9:443")}, rules: learned}
+		cutter := newCutter(t, c)
+		go func() { _ = cutter.Run(t.Context()) }()
+		check := func(what string, nows, left int) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			c.with(func() {
+				if c.nows != nows || len(c.all) != left {
+					t.Errorf("%s: asked %d times, left %v", what, c.nows, c.all)
+				}
+			})
+		}
+		cutter.Follow(state, committed)
+		check("nothing is denied", 0, 1)
+		c.with(func() { c.all = append(c.all, flow("tcp 172.18.0.3:1 192.0.2.1:443")) })
+		cutter.Suspect()
+		check("something else was learned to be denied", 1, 2)
+		tighter := clone(committed)
+		tighter.Containers[0].Own.Allow.Host = nil
+		cutter.Follow(state, tighter)
+		check("what was learned is not committed yet", 2, 2)
+		c.with(func() { c.rules = committed })
+		cutter.Suspect()
+		check("it is forgotten", 3, 1)
+	})
+}
+
 func TestManyCommitsMakeFewLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, r := walled()
+		state, r := walled()
 		c := &conntrack{}
 		cutter := newCutter(t, c)
 		go func() { _ = cutter.Run(t.Context()) }()
 		for i := range 1000 {
 			next := clone(r)
 			next.Containers = next.Containers[i%2 : 1+i%2]
-			cutter.Follow(next)
+			cutter.Follow(state, next)
 			time.Sleep(time.Millisecond)
 		}
 		c.with(func() {

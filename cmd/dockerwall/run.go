@@ -213,7 +213,7 @@ func (f *fence) done(o reconcile.Outcome) {
 	if o.Err == nil {
 		f.reportRepair(o.Report)
 		f.reportOwner(o.Report)
-		f.cutter.Follow(o.Ruleset)
+		f.cutter.Follow(o.State, o.Ruleset)
 	}
 	if o.Report.Changed || o.Refused {
 		f.metrics.Applied(o.Report.Took, o.Err)
