@@ -111,7 +111,7 @@ func TestNoPacketIsLostOrLeakedWhileOthersChange(t *testing.T) {
 
 // proberPort is where the prober's packets come from.
 func proberPort() Port {
-	return Port{"p-blue", MAC{2, 0, 0, 0, 1, 'b'}, parseAddrs("172.18.0.2")}
+	return Port{Name: "p-blue", MAC: MAC{2, 0, 0, 0, 1, 'b'}, Addrs: parseAddrs("172.18.0.2")}
 }
 
 // withProber is r with the prober's container, bridge and policy in it.

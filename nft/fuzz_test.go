@@ -101,7 +101,7 @@ func (g nasty) bind(r *Ruleset) {
 		r.Bridges[i].MAC, r.Bridges[i].Addrs = pick(g.generator, macs[:2]), mostly(g, some(g.generator, g.edges(), 2), validOwn)
 	}
 	for range g.Intn(3) {
-		p := Port{g.name(), pick(g.generator, macs), mostly(g, some(g.generator, g.edges(), 3), validOwn)}
+		p := Port{Name: g.name(), MAC: pick(g.generator, macs), Addrs: mostly(g, some(g.generator, g.edges(), 3), validOwn), Also: mostly(g, some(g.generator, g.edges(), 2), validOwn)}
 		if r.Ports = append(r.Ports, p); r.validatePorts() != nil && g.chance(95) {
 			r.Ports = r.Ports[:len(r.Ports)-1]
 		}

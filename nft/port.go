@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // MAC is an Ethernet address; the zero value is none.
@@ -42,4 +43,12 @@ type Port struct {
 	Name  string       `json:"name"`            // "veth1a2b3c4"
 	MAC   MAC          `json:"mac"`             // of the container's end
 	Addrs []netip.Addr `json:"addrs,omitempty"` // of both families, link-local ones included, sorted, each once
+	// Also are addresses that its container has on other networks, and may send from here too: replies take the way of
+	// routes, which need not be that of the question. Sorted, each once, none of Addrs.
+	Also []netip.Addr `json:"also,omitempty"`
+}
+
+// mayUse says whether an address is the container's, here or on another network.
+func (p Port) mayUse(a netip.Addr) bool {
+	return slices.Contains(p.Addrs, a) || slices.Contains(p.Also, a)
 }

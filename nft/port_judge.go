@@ -34,7 +34,7 @@ func (r Ruleset) spoofs(p Packet) bool {
 		own = r.Ports[i]
 	}
 	ip := p.Src.IsValid() && !p.Link.ARP && !p.Link.Stacked
-	good := ip && p.Link.MAC == own.MAC && slices.Contains(own.Addrs, p.Src)
+	good := ip && p.Link.MAC == own.MAC && own.mayUse(p.Src)
 	nd := ip && p.Proto == ICMPv6 // in IPv4 it is nobody's, and judged alike
 	speaks := nd && (p.Type == neighbourAdvert || p.Type == neighbourSolicit && p.Src == netip.IPv6Unspecified())
 	switch {
@@ -62,7 +62,7 @@ func (r Ruleset) claims(p Packet, own Port) bool {
 	case p.Link.Stacked: // nothing behind the tags is seen
 		return false
 	case p.Link.ARP:
-		return r.taken(p.Src) && (p.Link.ARPMAC != own.MAC || !slices.Contains(own.Addrs, p.Src))
+		return r.taken(p.Src) && (p.Link.ARPMAC != own.MAC || !own.mayUse(p.Src))
 	}
 	return p.Src.IsValid() && r.taken(p.Src)
 }

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"net/netip"
 	"slices"
 )
 
@@ -28,13 +29,19 @@ func (m *portMembers) add(p Port) {
 	m.put(1, Element{Key: mac})
 	m.put(2, Element{Key: name, Verdict: Verdict{Jump: portChain(p.MAC)}})
 	m.put(7, Element{Key: name})
-	for _, a := range p.Addrs {
+	bind := func(a netip.Addr) (taken int) {
 		i := 3
 		if isFamily(a, v6) {
 			i = 5
 		}
 		m.put(i, Element{Key: keyOf(name, mac, addrBytes(a))})
-		m.put(i+1, Element{Key: addrBytes(a)})
+		return i + 1
+	}
+	for _, a := range p.Addrs {
+		m.put(bind(a), Element{Key: addrBytes(a)})
+	}
+	for _, a := range p.Also { // where it is taken is for the port of that network to say
+		bind(a)
 	}
 }
 

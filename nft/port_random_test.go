@@ -16,6 +16,9 @@ func (g generator) ports() []Port {
 		p.Addrs = some(g, free, 4)
 		slices.SortFunc(p.Addrs, netip.Addr.Compare)
 		free = slices.DeleteFunc(free, func(a netip.Addr) bool { return slices.Contains(p.Addrs, a) })
+		p.Also = some(g, parseAddrs("172.17.0.2", "172.18.0.4", "172.19.0.2", "fd00:2::3"), 2)
+		p.Also = slices.DeleteFunc(p.Also, func(a netip.Addr) bool { return slices.Contains(p.Addrs, a) })
+		slices.SortFunc(p.Also, netip.Addr.Compare)
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b Port) int { return compareStrings(a.Name, b.Name) })

@@ -120,11 +120,14 @@ func (n *neighbours) fence() Ruleset {
 	container := func(id string, m Matches, a4, a6 netip.Addr) Container {
 		return Container{ID: id, Endpoints: []Endpoint{{"docker0", a4}, {"docker0", a6}}, Own: Source{Allow: m}}
 	}
+	port := func(name string, m MAC, a4, a6 netip.Addr) Port {
+		return Port{Name: name, MAC: m, Addrs: own(m, a4, a6)}
+	}
 	all := Matches{All: []Clause{{}}}
 	return Ruleset{
 		LogGroup: 32, BindPorts: true,
 		Bridges: []Bridge{{Name: "docker0", Network: "b00000000002", Subnets: prefixes("172.17.0.0/16", "fd00:1::/64"), MAC: gatewayMAC, Addrs: own(gatewayMAC, gateway4, gateway6)}},
-		Ports:   []Port{{"v0", victimMAC, own(victimMAC, victim4, victim6)}, {"v1", siblingMAC, own(siblingMAC, sibling4, sibling6)}, {"v2", evilMAC, own(evilMAC, evil4, evil6)}},
+		Ports:   []Port{port("v0", victimMAC, victim4, victim6), port("v1", siblingMAC, sibling4, sibling6), port("v2", evilMAC, evil4, evil6)},
 		Containers: []Container{
 			container("000000000002", all, victim4, victim6), container("000000000003", all, sibling4, sibling6), container("000000000004", Matches{}, evil4, evil6),
 		},

@@ -81,7 +81,7 @@ func (r Ruleset) portFragments(last compiled, same comparison) []*Fragment {
 func sameHost(a, b Bridge) bool { return a.MAC == b.MAC && slices.Equal(a.Addrs, b.Addrs) }
 
 func (p Port) equal(q Port) bool {
-	return p.Name == q.Name && p.MAC == q.MAC && slices.Equal(p.Addrs, q.Addrs)
+	return p.Name == q.Name && p.MAC == q.MAC && slices.Equal(p.Addrs, q.Addrs) && slices.Equal(p.Also, q.Also)
 }
 
 // portChange is which ports came and went; one that changed did both.

@@ -3,15 +3,17 @@ package nft
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // validatePorts says why the ports cannot be told apart, or could not be bound.
 func (r Ruleset) validatePorts() error {
 	macs, taken := make(map[MAC]string, len(r.Ports)), make(map[netip.Addr]string, 2*len(r.Ports))
+	hosts := map[netip.Addr]bool{}
 	for _, b := range r.Bridges {
 		macs[b.MAC] = b.Name
 		for _, a := range b.Addrs {
-			taken[a] = b.Name
+			taken[a], hosts[a] = b.Name, true
 		}
 	}
 	for i, p := range r.Ports {
@@ -31,6 +33,9 @@ func (r Ruleset) validatePorts() error {
 			}
 			taken[a] = p.Name
 		}
+		if i := slices.IndexFunc(p.Also, func(a netip.Addr) bool { return hosts[a] || slices.Contains(p.Addrs, a) }); i >= 0 {
+			return fmt.Errorf("port %q: address %s elsewhere is the host's, or its own here", p.Name, p.Also[i])
+		}
 	}
 	return nil
 }
@@ -41,6 +46,9 @@ func (p Port) validate() error {
 	}
 	if p.MAC == (MAC{}) || p.MAC[0]&1 != 0 {
 		return fmt.Errorf("MAC %s is not one interface's", p.MAC)
+	}
+	if err := validOwn(p.Also); err != nil {
+		return err
 	}
 	return validOwn(p.Addrs)
 }

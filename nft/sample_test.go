@@ -47,9 +47,9 @@ func mac(text string) MAC {
 
 func samplePorts() []Port {
 	return []Port{
-		{"veth02", mac("02:42:ac:11:00:02"), parseAddrs("172.17.0.2", "fe80::42:acff:fe11:2")},
-		{"veth03", mac("02:42:ac:11:00:03"), parseAddrs("172.17.0.3", "fd00:1::3")},
-		{"veth04", mac("02:42:ac:11:00:04"), nil},
+		{Name: "veth02", MAC: mac("02:42:ac:11:00:02"), Addrs: parseAddrs("172.17.0.2", "fe80::42:acff:fe11:2")},
+		{Name: "veth03", MAC: mac("02:42:ac:11:00:03"), Addrs: parseAddrs("172.17.0.3", "fd00:1::3"), Also: parseAddrs("172.18.0.3")},
+		{Name: "veth04", MAC: mac("02:42:ac:11:00:04"), Addrs: nil},
 	}
 }
 

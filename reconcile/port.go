@@ -161,8 +161,12 @@ func (b *builder) bindPorts(ports map[attachment]*nft.Port) {
 		for _, end := range b.endpoints[at.container] {
 			if end.Bridge == at.bridge && isInterfaces(end.Addr) {
 				p.Addrs = append(p.Addrs, end.Addr)
-				users[end.Addr]++
 			}
+		}
+	}
+	for _, ends := range b.endpoints {
+		for _, end := range ends {
+			users[end.Addr]++
 		}
 	}
 	for _, bridge := range b.rules.Bridges {
@@ -170,7 +174,6 @@ func (b *builder) bindPorts(ports map[attachment]*nft.Port) {
 			users[a] = 2
 		}
 	}
-	b.rules.Ports = make([]nft.Port, 0, len(ports))
 	for at, p := range ports {
 		shared := func(a netip.Addr) bool { return users[a] > 1 }
 		if slices.ContainsFunc(p.Addrs, shared) {
@@ -179,7 +182,23 @@ func (b *builder) bindPorts(ports map[attachment]*nft.Port) {
 				return e.Bridge == at.bridge && e.Addr.IsLinkLocalUnicast() && shared(e.Addr)
 			})
 		}
+	}
+	b.rules.Ports = make([]nft.Port, 0, len(ports))
+	for at, p := range ports {
+		p.Also = b.elsewhere(at, users)
 		b.rules.Ports = append(b.rules.Ports, *p)
 	}
 	slices.SortFunc(b.rules.Ports, func(x, y nft.Port) int { return strings.Compare(x.Name, y.Name) })
+}
+
+// elsewhere are the addresses that a container has on other networks than the one of an attachment, and nobody else.
+func (b *builder) elsewhere(at attachment, users map[netip.Addr]int) []netip.Addr {
+	var out []netip.Addr
+	for _, end := range b.endpoints[at.container] {
+		if end.Bridge != at.bridge && isInterfaces(end.Addr) && !end.Addr.IsLinkLocalUnicast() && users[end.Addr] < 2 {
+			out = append(out, end.Addr)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
 }

@@ -93,6 +93,10 @@ func TestWhichPortsAreBound(t *testing.T) {
 		"a link-local address on two bridges is nobody's": {func(s *scenario) {
 			s.Networks[1].Endpoints["cache"] = addrs("172.18.0.2", webLocal)
 		}, []string{"vc 172.18.0.2 fe80::42:acff:fe12:2", db, "vw 172.17.0.2 fd00:17::2"}, "cache", ""},
+		"a container on two networks may use all of its addresses on both": {func(s *scenario) {
+			s.Networks[1].Endpoints["web"], s.Networks[1].MACs["web"] = addrs("172.18.0.9"), "02:42:ac:12:00:09"
+			s.Ports = append(s.Ports, port(t, "vx", "br-other", "02:42:ac:12:00:09"))
+		}, []string{cache, db, web + " also 172.18.0.9", "vx 172.18.0.9 also 172.17.0.2 also fd00:17::2"}, "web", ""},
 		"the host's own on a bridge is no port's": {func(s *scenario) { s.Networks[0].Endpoints["db"] = addrs("172.17.0.1") },
 			[]string{cache, "vd", web}, "web", ""},
 	} {
@@ -126,6 +130,9 @@ func portTexts(r nft.Ruleset) (out []string) {
 		text := p.Name
 		for _, a := range p.Addrs {
 			text += " " + a.String()
+		}
+		for _, a := range p.Also {
+			text += " also " + a.String()
 		}
 		out = append(out, text)
 	}
