@@ -195,15 +195,18 @@ func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
 		return out
 	}
 	for i, f := range all {
-		opened, cut := f, gone[f.Src.Addr()]
-		if !cut {
-			opened, cut = j.cuts(f)
+		opened, cut := j.cuts(f)
+		byContainer := cut
+		switch {
+		case gone[f.Src.Addr()]:
+			opened, cut, byContainer = f, true, true
+		case gone[f.To.Addr()] && !cut: // Docker may have ended it before us, and the far side have begun it again
+			opened, cut, byContainer = f.Turned(), true, mayBe(f.Turned())
 		}
-		if !cut && !gone[f.To.Addr()] {
-			continue
+		if cut {
+			out.flows = append(out.flows, i)
 		}
-		out.flows = append(out.flows, i)
-		if cut && f.Proto != nft.TCP {
+		if byContainer && f.Proto != nft.TCP {
 			out.keep = append(out.keep, nft.Cut{Container: opened.Src.Addr(), Far: opened.To.Addr(), Proto: f.Proto})
 		}
 	}
