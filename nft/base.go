@@ -50,10 +50,8 @@ func accounting() []Rule {
 // dispatch is the common end of both hooks: known flows pass, known sources go to their chain, and
 // what else comes from a fenced bridge is nobody we know.
 func (r Ruleset) dispatch() []Rule {
-	rules := []Rule{
-		rule(ctEstablished(), accept()),
-		rule(ctRelated(), in(setICMP, l4proto()), accept()),
-	}
+	rules := []Rule{rule(vmap(mapHomes, iifname())), rule(ctEstablished(), accept())}
+	rules = append(rules, related()...)
 	for _, f := range families() {
 		rules = append(rules, rule(vmap(sourceMap(f), iifname(), saddr(f))))
 	}
@@ -65,6 +63,18 @@ func (r Ruleset) dispatch() []Rule {
 		return append(rules, rule(unknownBridge(), goTo("unknown")))
 	}
 	return append(rules, rule(unknownBridge(), notIn(setFree, iifname()), goTo("unknown")))
+}
+
+// related accepts errors about flows. A container's have to be about a flow of its own: conntrack asks only that an error
+// goes to an end of the flow that it is about, and it can carry anything.
+func related() []Rule {
+	rules := []Rule{rule(ctRelated(), in(setICMP, l4proto()), notIn(setBridges, iifname()), accept())}
+	for _, f := range families() {
+		for _, reply := range []bool{false, true} {
+			rules = append(rules, rule(ctRelated(), in(setICMP, l4proto()), in(selfSet(f), iifname(), saddr(f), flowSource(f, reply)), accept()))
+		}
+	}
+	return rules
 }
 
 // invalidRules end what conntrack cannot place, counted by source; sources in audit pass.

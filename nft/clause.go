@@ -88,6 +88,21 @@ func originalDaddr(f family) field {
 	}}
 }
 
+// flowSource is "ct original ip saddr" or "ct reply ip saddr": who opened a flow, and who answers.
+func flowSource(f family, reply bool) field {
+	key, text := expr.CtKeySRCIP, "ip saddr"
+	if f == v6 {
+		key, text = expr.CtKeySRCIP6, "ip6 saddr"
+	}
+	direction, word := uint32(0), "ct original "
+	if reply {
+		direction, word = 1, "ct reply "
+	}
+	return field{text: word + text, typ: addrType(f), load: func(reg uint32) expr.Any {
+		return &expr.Ct{Key: key, Register: reg, Direction: direction}
+	}}
+}
+
 // loads puts fields side by side into registers, after the check that the packet is of their family.
 func loads(fields []field) []expr.Any {
 	var out []expr.Any

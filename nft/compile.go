@@ -102,7 +102,7 @@ func compileChanged(r Ruleset, last compiled, same comparison) compiled {
 	}
 	for _, b := range r.Bridges {
 		if b.Network != "" {
-			fragments = append(fragments, b.fragment())
+			fragments = append(fragments, b.fragment(), b.homes())
 		}
 	}
 	slices.SortFunc(fragments, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
@@ -149,7 +149,7 @@ func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment
 	for _, reason := range []Reason{Cutoff, Invalid, Multicast, Stray, Unknown} {
 		f.Counters = append(f.Counters, dropCounter(reason))
 	}
-	f.Sets = append(append(r.fixedSets(), r.networkMap()), members...)
+	f.Sets = slices.Concat(r.fixedSets(), r.networkMaps(), r.alsoSets(), members)
 	for _, s := range sources {
 		f.Sets = append(f.Sets, s.sets...)
 	}
@@ -176,6 +176,8 @@ func sourceMap(f family) string    { return "source" + f.String() }
 func sentSet(f family) string      { return "sent" + f.String() }
 func invalidSet(f family) string   { return "invalid" + f.String() }
 func lenientSet(f family) string   { return "lenient" + f.String() }
+func selfSet(f family) string      { return "self" + f.String() }
+func alsoSet(f family) string      { return "also" + f.String() }
 
 // fixedSets do not depend on containers. Sets of constants are named, not anonymous: an anonymous
 // set a rule would be a set a container.
@@ -241,18 +243,6 @@ func (r Ruleset) bridgeNames() []string {
 		out = append(out, b.Name)
 	}
 	return out
-}
-
-// networkMap leads packets that stay on their bridge to the chain of its network.
-func (r Ruleset) networkMap() Set {
-	same := Set{Name: mapSame, Types: []keyType{typeIfname, typeIfname}, Verdicts: true}
-	for _, b := range r.Bridges {
-		if b.Network != "" {
-			same.Elements = append(same.Elements, Element{Key: keyOf(ifname(b.Name), ifname(b.Name)), Verdict: Verdict{Jump: "n_" + b.Network}})
-		}
-	}
-	sortElements(same.Elements)
-	return same
 }
 
 func familyOf(a netip.Addr) family {

@@ -17,6 +17,7 @@ type Packet struct {
 	State        State
 	Stray        bool // TCP other than a lone SYN
 	Broadcast    bool // sent to the link's broadcast address
+	Own          bool // an error about a flow that Src opened, or answers
 	DNAT         bool
 	OriginalDst  netip.Addr // before DNAT
 	OriginalPort uint16
@@ -77,7 +78,9 @@ func (r Ruleset) Judge(p Packet) Judgement {
 		return Judgement{Pass: r.DryRun || c != nil && c.Mode != Enforce, Reason: Invalid}
 	case (p.Hook == Forward && !fenced || p.Hook == Output) && r.towardFenced(p) && p.Stray && p.State == StateNew:
 		return Judgement{Pass: r.DryRun, Reason: Stray}
-	case p.State == StateEstablished, p.State == StateRelated && isICMP(p.Proto):
+	case !r.atHome(p):
+		return Judgement{Pass: r.DryRun, Reason: Unknown}
+	case p.State == StateEstablished, p.State == StateRelated && isICMP(p.Proto) && (!fenced || c != nil && p.Own):
 		return Judgement{Pass: true}
 	case c != nil:
 		return r.judge(*c, p)

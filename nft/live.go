@@ -171,13 +171,15 @@ func (t Table) titles() map[string]string {
 			out[e.Verdict.Jump] = "port " + comment(strings.TrimRight(e.Key, "\x00"))
 		}
 	}
-	for _, name := range []string{sourceMap(v4), sourceMap(v6), mapSame} {
+	for _, name := range []string{sourceMap(v4), sourceMap(v6), mapSame, mapHomes} {
 		set := t.set(name)
 		if set == nil {
 			continue
 		}
 		for _, e := range set.Elements {
 			switch {
+			case name == mapHomes:
+				out[e.Verdict.Jump] = homesTitle(strings.TrimRight(e.Key, "\x00"))
 			case name == mapSame:
 				out[e.Verdict.Jump] = "network on " + comment(strings.TrimRight(e.Key[:min(16, len(e.Key))], "\x00"))
 			case e.Comment != "":

@@ -33,16 +33,17 @@ func (r Ruleset) memberSets(last Table, same comparison) []Set {
 // members are the elements of containers in the sets of one family.
 type members struct {
 	family family
-	sets   [4]Set // source, sent, invalid, lenient
+	sets   [5]Set // source, sent, invalid, lenient, self
 }
 
 func newMembers(f family) *members {
 	types := []keyType{typeIfname, addrType(f)}
-	return &members{f, [4]Set{
+	return &members{f, [5]Set{
 		{Name: sourceMap(f), Types: types, Verdicts: true},
 		{Name: sentSet(f), Types: types, Counter: true},
 		{Name: invalidSet(f), Types: types, Counter: true},
 		{Name: lenientSet(f), Types: types},
+		{Name: selfSet(f), Types: append(slices.Clone(types), addrType(f))},
 	}}
 }
 
@@ -57,6 +58,7 @@ func (m *members) add(c *Container) {
 		put(0, Element{Key: key, Comment: comment(c.Name), Verdict: Verdict{Jump: chain}})
 		put(1, Element{Key: key, Comment: chain})
 		put(2, Element{Key: key, Comment: chain})
+		put(4, Element{Key: keyOf(ifname(e.Bridge), addrBytes(e.Addr), addrBytes(e.Addr))})
 		if c.Mode != Enforce {
 			put(3, Element{Key: key})
 		}

@@ -24,13 +24,20 @@ const (
 	setICMP      = "icmps"
 	setNeighbour = "neighbours"
 
-	mapSame = "same"
+	mapSame  = "same"
+	mapHomes = "homes"
 )
 
 var sourcePattern = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 
 // chainOf is the name of a container's chain and the prefix of all that is the container's own.
 func chainOf(id string) string { return "c_" + id }
+
+// Prefixes of the names of a network's chains, before the first 12 digits of its ID.
+const (
+	networkPrefix = "n_" // what stays on its bridge
+	homePrefix    = "h_" // who may answer from there
+)
 
 // ContainerOf returns the 12-digit ID in the name of a container's chain, set or counter, "" for
 // names that are not a container's.

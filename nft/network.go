@@ -12,7 +12,7 @@ import (
 // bridge-nf-call-iptables says. The source has to be of the network, too: with another one, a container could begin a
 // connection in somebody else's name to itself or to a neighbour, and what is sent back would pass as a reply, anywhere.
 func (b Bridge) fragment() *Fragment {
-	name := "n_" + b.Network
+	name := networkPrefix + b.Network
 	var rules []Rule
 	for _, a := range b.Addrs {
 		rules = append(rules, rule(inRange(Range{a, a}, saddr(familyOf(a))), goTo("unknown")))
@@ -22,6 +22,98 @@ func (b Bridge) fragment() *Fragment {
 		rules = append(rules, rule(inRange(rangeOf(way.from), saddr(f)), inRange(rangeOf(way.to), daddr(f)), accept()))
 	}
 	return &Fragment{Owner: name, Title: "network on " + comment(b.Name), Chains: []Chain{{Name: name, Rules: rules}}}
+}
+
+// homes is the chain that a fenced bridge's packets go through before it counts that they are part of a connection:
+// conntrack does not ask who sends them. They have to come from the network there, which is where its containers and those
+// that Docker does not list as such (ingress-sbox) are, or from an address that a container there has on another network:
+// replies go where its routes lead. Nobody there is the host.
+func (b Bridge) homes() *Fragment {
+	name := homePrefix + b.Network
+	var rules []Rule
+	for _, a := range b.Addrs {
+		rules = append(rules, rule(inRange(Range{a, a}, saddr(familyOf(a))), goTo("unknown")))
+	}
+	for _, p := range b.local() {
+		rules = append(rules, rule(inRange(rangeOf(p), saddr(familyOf(p.Addr()))), goBack()))
+	}
+	for _, f := range families() {
+		rules = append(rules, rule(in(alsoSet(f), iifname(), saddr(f)), goBack()))
+	}
+	rules = append(rules, rule(goTo("unknown")))
+	return &Fragment{Owner: name, Title: homesTitle(b.Name), Chains: []Chain{{Name: name, Rules: rules}}}
+}
+
+func homesTitle(bridge string) string { return "sources on " + comment(bridge) }
+
+// local are the network's own addresses, the link-local ones of IPv6 among them.
+func (b Bridge) local() []netip.Prefix {
+	return append(slices.Clone(b.Subnets), netip.MustParsePrefix("fe80::/10"))
+}
+
+// networkMaps lead packets that stay on their bridge, and all that come from it, to the chains of its network.
+func (r Ruleset) networkMaps() []Set {
+	same := Set{Name: mapSame, Types: []keyType{typeIfname, typeIfname}, Verdicts: true}
+	homes := Set{Name: mapHomes, Types: []keyType{typeIfname}, Verdicts: true}
+	for _, b := range r.Bridges {
+		if b.Network != "" {
+			same.Elements = append(same.Elements, Element{Key: keyOf(ifname(b.Name), ifname(b.Name)), Verdict: Verdict{Jump: networkPrefix + b.Network}})
+			homes.Elements = append(homes.Elements, Element{Key: ifname(b.Name), Verdict: Verdict{Jump: homePrefix + b.Network}})
+		}
+	}
+	sortElements(same.Elements)
+	sortElements(homes.Elements)
+	return []Set{same, homes}
+}
+
+// alsoSets are who else may send replies on a bridge: containers there, from their addresses elsewhere.
+func (r Ruleset) alsoSets() []Set {
+	var out []Set
+	for _, f := range families() {
+		set := Set{Name: alsoSet(f), Types: []keyType{typeIfname, addrType(f)}}
+		for i := range r.Containers {
+			for _, e := range r.Containers[i].also() {
+				if isFamily(e.Addr, f) {
+					set.Elements = append(set.Elements, Element{Key: keyOf(ifname(e.Bridge), addrBytes(e.Addr))})
+				}
+			}
+		}
+		sortElements(set.Elements)
+		set.Elements = slices.Compact(set.Elements)
+		out = append(out, set)
+	}
+	return out
+}
+
+// also are the pairs of a bridge and an address of a container, on whichever network it has that: none if all of its
+// endpoints are on one bridge.
+func (c *Container) also() []Endpoint {
+	var out []Endpoint
+	for _, at := range c.Endpoints {
+		for _, has := range c.Endpoints {
+			if at.Bridge != has.Bridge {
+				out = append(out, Endpoint{at.Bridge, has.Addr})
+			}
+		}
+	}
+	return out
+}
+
+// atHome says whether a packet's source may answer from the bridge it comes from; of a bridge that no more is known of
+// than its name, all may.
+func (r Ruleset) atHome(p Packet) bool {
+	i := slices.IndexFunc(r.Bridges, func(b Bridge) bool { return b.Name == p.In && b.Network != "" })
+	if i < 0 {
+		return true
+	}
+	b := r.Bridges[i]
+	switch {
+	case slices.Contains(b.Addrs, p.Src):
+		return false
+	case slices.ContainsFunc(b.local(), func(l netip.Prefix) bool { return l.Contains(p.Src) }):
+		return true
+	}
+	return slices.ContainsFunc(r.Containers, func(c Container) bool { return slices.Contains(c.also(), Endpoint{p.In, p.Src}) })
 }
 
 // way is from where to where packets may stay on a bridge.

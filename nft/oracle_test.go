@@ -255,7 +255,7 @@ func (o *oracle) note(r Ruleset, p Packet, j Judgement) {
 func (s shot) asSeen(hook Hook, found seen) Packet {
 	p := Packet{
 		Hook: hook, In: bridgeOf(s.wire), InBridge: s.wire != "wan", Out: found.out, Src: s.Src, Dst: s.Dst, Proto: s.Proto,
-		Stray: s.Proto == TCP && s.Flags&(fin|syn|rst|ack) != syn, Broadcast: s.MAC == [6]byte{255, 255, 255, 255, 255, 255},
+		Stray: s.Proto == TCP && s.Flags&(fin|syn|rst|ack) != syn, Broadcast: s.MAC == [6]byte{255, 255, 255, 255, 255, 255}, Own: len(s.Payload) > 0,
 		State: map[string]State{"established": StateEstablished, "related": StateRelated, "invalid": StateInvalid, "untracked": StateUntracked}[found.state],
 	}
 	if s.Proto == TCP || s.Proto == UDP || s.Proto == SCTP {

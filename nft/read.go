@@ -82,8 +82,10 @@ func ownerOf(name string) string {
 	if id := ContainerOf(name); id != "" {
 		return chainOf(id)
 	}
-	if id, ok := strings.CutPrefix(name, "n_"); ok && isID(id) {
-		return name
+	for _, prefix := range []string{networkPrefix, homePrefix} {
+		if id, ok := strings.CutPrefix(name, prefix); ok && isID(id) {
+			return name
+		}
 	}
 	return ""
 }
