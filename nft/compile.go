@@ -159,7 +159,7 @@ func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment
 		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: r.forwardRules()},
 		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: r.inputRules()},
 		{Name: chainOutput, Hook: Output, Priority: hookPriority, Rules: r.outputRules()},
-		{Name: "cut", Rules: r.cutRules()},
+		{Name: "cut", Rules: r.endCut()},
 		{Name: "invalid", Rules: r.invalidRules()},
 		{Name: "unknown", Rules: r.unknownRules()},
 	}
@@ -195,7 +195,7 @@ func (r Ruleset) fixedSets() []Set {
 		sets = append(sets, Set{Name: setFree, Types: []keyType{typeIfname}, Elements: ifnames(r.Free)})
 	}
 	for _, f := range families() {
-		sets = append(sets, cutSet(f))
+		sets = append(sets, cutSet(f, false), cutSet(f, true))
 		if set := rangeSet(f, mergePrefixes(r.NotPublic)); r.asksInternet() {
 			set.Name = notPublicSet(f)
 			sets = append(sets, set)

@@ -8,11 +8,12 @@ import (
 )
 
 // Cut is a flow that a container had opened and that conntrack was made to forget: what its far side still sends is
-// not to make it anew, with the container's packets for its replies. TCP needs none in the far side's direction: a
-// segment that opens nothing is stray.
+// not to make it anew, with the container's packets for its replies. TCP and ICMP need none: a segment that opens nothing is
+// stray, and so is an answer to conntrack.
 type Cut struct {
 	Container, Far netip.Addr // one family
 	Proto          uint8
+	Port           uint16 // the far side's, of udp and sctp
 }
 
 const (
@@ -21,18 +22,18 @@ const (
 	cutBatch   = 4096 // elements of a batch
 )
 
-func cutName(f family) string { return "cut" + f.String() }
-
-// cutSet holds cut flows, as the far side's packets would show them, until it has been silent for three minutes.
-func cutSet(f family) Set {
-	return Set{
-		Name: cutName(f), Types: []keyType{addrType(f), addrType(f), typeProto},
+// cutSet holds cut flows, as the far side's packets would show them, until it has been silent for three minutes: those of
+// protocols with ports by the far side's too.
+func cutSet(f family, ported bool) Set {
+	s := Set{
+		Name: "cut" + f.String(), Types: []keyType{addrType(f), addrType(f), typeProto},
 		Dynamic: true, Timeout: cutTimeout, Size: cutSize,
 	}
+	if ported {
+		s.Name, s.Types = "cutport"+f.String(), append(s.Types, typeService)
+	}
+	return s
 }
-
-// cutKey is "ip daddr . ip saddr . meta l4proto".
-func cutKey(f family) []field { return []field{daddr(f), saddr(f), l4proto()} }
 
 // keepCut deny what would make a flow anew that was cut. Flows that the container opens now are not concerned: their
 // packets from the far side are established. A segment would bring a flow back by itself (nf_conntrack_tcp_loose);
@@ -41,16 +42,23 @@ func (r Ruleset) keepCut(from ...clause) []Rule {
 	stray := append(slices.Clone(from), in(setBridges, oifname()), straySegment(), ctNew(), goTo(audited("stray", r.DryRun)))
 	rules := []Rule{rule(stray...)}
 	for _, f := range families() {
-		rules = append(rules, rule(in(setBridges, oifname()), ctNew(), in(cutName(f), cutKey(f)...), goTo("cut")))
+		key := []field{daddr(f), saddr(f), l4proto()}
+		rules = append(rules,
+			rule(in(setBridges, oifname()), ctNew(), in(cutSet(f, false).Name, key...), goTo("cut")),
+			rule(in(setBridges, oifname()), ctNew(), in(setPorted, l4proto()), in(cutSet(f, true).Name, append(slices.Clone(key), thSport())...), goTo("cut")))
 	}
 	return rules
 }
 
-// cutRules remember the flow for another while, and end the packet.
-func (r Ruleset) cutRules() []Rule {
+// endCut ends the packet of a flow that was cut, and remembers the flow for another while. It may be in either set.
+func (r Ruleset) endCut() []Rule {
 	var rules []Rule
 	for _, f := range families() {
-		rules = append(rules, rule(renew(cutName(f), cutKey(f)...)))
+		key := []field{daddr(f), saddr(f), l4proto()}
+		other, ported := cutSet(f, false).Name, cutSet(f, true).Name
+		rules = append(rules,
+			rule(in(setPorted, l4proto()), renew(ported, append(slices.Clone(key), thSport())...)),
+			rule(notIn(setPorted, l4proto()), renew(other, key...)))
 	}
 	return append(rules, rule(count(dropCounter(Cutoff))), rule(r.end()))
 }
@@ -58,14 +66,13 @@ func (r Ruleset) cutRules() []Rule {
 // Cut has flows that were cut stay cut, for as long as the far side goes on sending and three minutes more. Call it
 // before conntrack forgets them. More than 262,144 of a family are an error, and those beyond are left out.
 func (k *Kernel) Cut(all []Cut) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.removed {
-		return ErrRemoved
-	}
 	for _, f := range families() {
-		if err := k.cut(cutSet(f), cutElements(all, f)); err != nil {
-			return explainErrno(fmt.Errorf("keep flows cut: %w", err))
+		for _, ported := range []bool{false, true} {
+			for part := range slices.Chunk(cutElements(all, f, ported), cutBatch) { // others commit between
+				if err := k.cut(cutSet(f, ported), part); err != nil {
+					return explainErrno(fmt.Errorf("keep flows cut: %w", err))
+				}
+			}
 		}
 	}
 	return nil
@@ -73,20 +80,25 @@ func (k *Kernel) Cut(all []Cut) error {
 
 // cut puts the elements in anew; see beat.
 func (k *Kernel) cut(set Set, elements []Element) error {
-	for part := range slices.Chunk(elements, cutBatch) {
-		if err := k.commit([]Op{addElements{set, part}, delElements{set, part}, addElements{set, part}}); err != nil {
-			return err
-		}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.removed {
+		return ErrRemoved
 	}
-	return nil
+	return k.commit([]Op{addElements{set, elements}, delElements{set, elements}, addElements{set, elements}})
 }
 
-func cutElements(all []Cut, f family) []Element {
+func cutElements(all []Cut, f family, ported bool) []Element {
 	var out []Element
 	for _, c := range all {
-		if isFamily(c.Container, f) && isFamily(c.Far, f) {
-			out = append(out, Element{Key: keyOf(addrBytes(c.Container), addrBytes(c.Far), protoBytes(c.Proto))})
+		if !isFamily(c.Container, f) || !isFamily(c.Far, f) || ported != (c.Proto == UDP || c.Proto == SCTP) {
+			continue
 		}
+		key := []string{addrBytes(c.Container), addrBytes(c.Far), protoBytes(c.Proto)}
+		if ported {
+			key = append(key, portBytes(c.Port))
+		}
+		out = append(out, Element{Key: keyOf(key...)})
 	}
 	sortElements(out)
 	return slices.Compact(out)

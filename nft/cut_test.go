@@ -20,8 +20,9 @@ func TestAFlowThatWasCutStaysCut(t *testing.T) {
 			r.Containers[0].Own.Allow = Matches{All: []Clause{{}}}
 			apply(t, k, r)
 			container := netip.MustParseAddr(far.container)
+			port := uint16(53)
 			from := func(a string, proto uint8, flags uint8) {
-				o.send(t, "wan", frame{Src: netip.MustParseAddr(a), Dst: container, Proto: proto, Sport: 53, Dport: 4000, Flags: flags})
+				o.send(t, "wan", frame{Src: netip.MustParseAddr(a), Dst: container, Proto: proto, Sport: port, Dport: 4000, Flags: flags})
 			}
 			pass := func(what string, want uint64, send func()) {
 				t.Helper()
@@ -32,15 +33,20 @@ func TestAFlowThatWasCutStaysCut(t *testing.T) {
 					t.Errorf("%s: %d packets passed, want %d", what, n, want)
 				}
 			}
-			cut := Cut{Container: container, Far: netip.MustParseAddr(far.cut), Proto: UDP}
-			if err := k.Cut([]Cut{cut, cut}); err != nil {
+			cut := Cut{Container: container, Far: netip.MustParseAddr(far.cut), Proto: UDP, Port: 53}
+			gre := Cut{Container: container, Far: cut.Far, Proto: 47}
+			if err := k.Cut([]Cut{cut, cut, gre}); err != nil {
 				t.Fatal(err)
 			}
 			pass("a datagram of the far side", 0, func() { from(far.cut, UDP, 0) })
+			pass("a packet of another protocol", 0, func() { from(far.cut, 47, 0) })
+			port++
+			pass("a datagram from another port", 1, func() { from(far.cut, UDP, 0) })
+			port--
 			pass("a segment of the far side", 0, func() { from(far.cut, TCP, ack) })
 			pass("a connection that the far side opens", 1, func() { from(far.cut, TCP, syn) })
 			pass("a datagram of somebody else", 1, func() { from(far.other, UDP, 0) })
-			if got := counters(t, k).Reasons; got[Cutoff].Packets != 1 || got[Stray].Packets != 1 {
+			if got := counters(t, k).Reasons; got[Cutoff].Packets != 2 || got[Stray].Packets != 1 {
 				t.Errorf("counted %+v", got)
 			}
 			pass("an answer to what the container is allowed to ask", 2, func() {
@@ -59,7 +65,7 @@ func TestAFlowThatWasCutStaysCut(t *testing.T) {
 func TestACutOfTwoFamiliesIsLeftOut(t *testing.T) {
 	mixed := []Cut{{Container: netip.MustParseAddr("172.18.0.2"), Far: netip.MustParseAddr("2001:db8::1"), Proto: UDP}}
 	for _, f := range families() {
-		if e := cutElements(mixed, f); len(e) > 0 {
+		if e := cutElements(mixed, f, true); len(e) > 0 {
 			t.Errorf("%v", e)
 		}
 	}

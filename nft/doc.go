@@ -31,7 +31,7 @@
 //	iifname . oifname        vmap @same       jump n_<network>: from and to the same network, accept (forward)
 //	fenced bridge, ct state invalid           goto invalid: count, log, drop
 //	tcp from elsewhere without syn, new       goto stray: a flow that was cut must not come back (forward, output)
-//	new from the far side, in @cut4, @cut6    goto cut: likewise of other protocols, see [Kernel.Cut] (forward, output)
+//	new from the far side, in @cut4, @cutport4  goto cut: likewise of other protocols, see [Kernel.Cut] (forward, output)
 //	ct state established; related icmp        accept
 //	iifname . ip saddr       vmap @source4    jump c_<id>: the container's chain; @source6 likewise
 //	fenced bridge                             goto unknown: an address that no container has

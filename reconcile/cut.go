@@ -188,7 +188,7 @@ type chosen struct {
 }
 
 // choose picks the flows that are denied, and all of addresses that are gone, whoever opened them. Their far side could
-// bring back what it has not opened itself, but for TCP: its segments are stray.
+// bring back what it has not opened itself, but for TCP and ICMP: its segments are stray, and so are answers.
 func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
 	var out chosen
 	if j.rules.DryRun {
@@ -201,13 +201,13 @@ func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
 		case gone[f.Src.Addr()]:
 			opened, cut, byContainer = f, true, true
 		case gone[f.To.Addr()] && !cut: // Docker may have ended it before us, and the far side have begun it again
-			opened, cut, byContainer = f.Turned(), true, mayBe(f.Turned())
+			opened, cut, byContainer = f.Turned(), true, mayBe(f)
 		}
 		if cut {
 			out.flows = append(out.flows, i)
 		}
-		if byContainer && f.Proto != nft.TCP {
-			out.keep = append(out.keep, nft.Cut{Container: opened.Src.Addr(), Far: opened.To.Addr(), Proto: f.Proto})
+		if byContainer && f.Proto != nft.TCP && f.Proto != nft.ICMP && f.Proto != nft.ICMPv6 {
+			out.keep = append(out.keep, nft.Cut{Container: opened.Src.Addr(), Far: opened.To.Addr(), Proto: f.Proto, Port: opened.To.Port()})
 		}
 	}
 	return out

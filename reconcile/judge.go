@@ -52,20 +52,24 @@ func (j *judge) cuts(f flows.Flow) (opened flows.Flow, cut bool) {
 	if j.denies(f) {
 		return f, true
 	}
-	if back := f.Turned(); j.fresh && mayBe(back) && j.denies(back) {
-		return back, true
+	if j.fresh && f.Dst == f.To && !j.host[f.Src.Addr()] && mayBe(f) && j.denies(f.Turned()) {
+		return f.Turned(), true
 	}
 	return f, false
 }
 
+// ephemeral is the first port that Linux gives a client by itself (ip_local_port_range).
+const ephemeral = 32768
+
 // mayBe says whether a flow may have been opened by the end that conntrack takes for the other one. Where nobody needed
 // conntrack before there was a fence (Docker before 27 does not, of IPv6), it meets flows in their middle, from either
-// side. Of TCP that is told. Of others the end with the lower port is taken for the server.
-func mayBe(turned flows.Flow) bool {
-	if turned.Proto == nft.TCP {
-		return turned.PickedUp
+// side. Of TCP that is told. Of others only their ports tell who is a client and who a server. What was translated on
+// its way was not met so.
+func mayBe(f flows.Flow) bool {
+	if f.Proto == nft.TCP {
+		return f.PickedUp
 	}
-	return turned.Dst.Port() < turned.Src.Port()
+	return f.Src.Addr().Is6() && f.Src.Port() < ephemeral && f.Dst.Port() >= ephemeral
 }
 
 // denies says whether f was opened from a fenced network, and would be denied now. An address that is a container's on
