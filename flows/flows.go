@@ -114,7 +114,8 @@ func ported(proto uint8) bool {
 
 // Cut makes conntrack forget the flows that choose picks by their indexes, and returns how many these were. It lists all
 // flows of the host, has choose decide, and then ends them: so what choose goes by is newer than the list, and what it
-// does is done before the first one ends. A flow that has ended by itself counts too. It needs CAP_NET_ADMIN.
+// does is done before the first one ends. A flow that has ended by itself counts too. Of those that cannot be ended the
+// first is the error, after all others. It needs CAP_NET_ADMIN.
 func Cut(choose func([]Flow) []int, o Options) (int, error) {
 	conn, err := dial(o)
 	if err != nil {
@@ -126,13 +127,15 @@ func Cut(choose func([]Flow) []int, o Options) (int, error) {
 		return 0, err
 	}
 	cut := 0
-	var failed error
+	var failed error // the first: others are like it
 	for _, i := range choose(all) {
-		if err := conn.Delete(nameOf(&told[i])); err != nil && !errors.Is(err, unix.ENOENT) {
-			failed = errors.Join(failed, fmt.Errorf("cut %v: %w", all[i], err))
-			continue
+		err := conn.Delete(nameOf(&told[i]))
+		switch {
+		case err == nil || errors.Is(err, unix.ENOENT):
+			cut++
+		case failed == nil:
+			failed = fmt.Errorf("cut a flow of protocol %d to %v: %w", all[i].Proto, all[i].Dst.Addr(), err)
 		}
-		cut++
 	}
 	return cut, failed
 }

@@ -33,7 +33,10 @@ func Watch(ctx context.Context, changed func()) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, unix.ENOBUFS):
+		case errors.Is(err, unix.ENOBUFS): // what was lost is found anew
+			if err := w.start(); err != nil {
+				return err
+			}
 			changed()
 		case err != nil:
 			return fmt.Errorf("receive interface changes: %w", err)
@@ -60,6 +63,8 @@ func (w *watcher) start() error {
 	if err != nil {
 		return err
 	}
+	clear(w.bridges)
+	clear(w.addrs)
 	for index, b := range now.bridges {
 		w.bridges[index] = *b
 	}

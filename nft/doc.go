@@ -32,7 +32,9 @@
 //	fenced bridge, ct state invalid           goto invalid: count, log, drop
 //	tcp from elsewhere without syn, new       goto stray: a flow that was cut must not come back (forward, output)
 //	new from the far side, in @cut4, @cutport4  goto cut: likewise of other protocols, see [Kernel.Cut] (forward, output)
-//	ct state established; related icmp        accept
+//	iifname                  vmap @homes      jump h_<network>: a source that is not at home there is unknown
+//	ct state established                      accept
+//	related icmp                              accept, of a fenced bridge's containers if it is about a flow of their own
 //	iifname . ip saddr       vmap @source4    jump c_<id>: the container's chain; @source6 likewise
 //	fenced bridge                             goto unknown: an address that no container has
 //	a bridge br-* that is not in @free        goto unknown: a network we have not seen

@@ -32,14 +32,16 @@ type CutterOptions struct {
 type Cutter struct {
 	options CutterOptions
 	wake    chan struct{}
+	hurry   chan struct{} // an address is gone, which the next container may have soon
 
 	mu    sync.Mutex
-	state State       // followed last
-	last  nft.Ruleset // likewise
-	known bool        // whether there is one
-	doubt bool        // something is denied that last does not know of
-	fresh bool        // no pass has succeeded since there was no table
-	gone  map[netip.Addr]bool
+	state State                    // followed last
+	last  nft.Ruleset              // likewise
+	known bool                     // whether there is one
+	doubt bool                     // something is denied that last does not know of
+	fresh bool                     // no pass has succeeded since there was no table
+	gone  map[netip.Addr]time.Time // since when
+	since map[string]time.Time     // when a container, by ID, was first followed
 	cut   uint64
 }
 
@@ -51,7 +53,7 @@ func NewCutter(o CutterOptions) (*Cutter, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Cutter{options: o, wake: make(chan struct{}, 1), gone: map[netip.Addr]bool{}, fresh: o.Fresh}, nil
+	return &Cutter{options: o, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), gone: map[netip.Addr]time.Time{}, since: map[string]time.Time{}, fresh: o.Fresh}, nil
 }
 
 // Follow is told of each ruleset once it is committed, in their order. The first one judges every flow. It does not block.
@@ -60,13 +62,30 @@ func (c *Cutter) Follow(s State, r nft.Ruleset) {
 	defer c.mu.Unlock()
 	tighter, gone := !c.known || r.Tightens(c.last), r.Gone(c.last)
 	c.state, c.last, c.known = s, r, true
+	c.meet(r.Containers)
 	if !tighter && len(gone) == 0 || r.DryRun {
 		return
 	}
 	for _, a := range gone {
-		c.gone[a] = true
+		c.gone[a] = time.Now()
+	}
+	if len(gone) > 0 {
+		signal(c.hurry)
 	}
 	c.again()
+}
+
+// meet notes when containers were first followed, and forgets those that are gone.
+func (c *Cutter) meet(containers []nft.Container) {
+	since := make(map[string]time.Time, len(containers))
+	for i := range containers {
+		id := containers[i].ID
+		since[id] = time.Now()
+		if before, ok := c.since[id]; ok {
+			since[id] = before
+		}
+	}
+	c.since = since
 }
 
 // Suspect has all flows judged, because something is denied that was not. It does not block.
@@ -102,7 +121,7 @@ func (c *Cutter) Run(ctx context.Context) error {
 		}
 		began := time.Now()
 		err := c.pass()
-		if err != nil && !sameError(last, err) {
+		if err != nil && !sameError(last, err) && !errors.Is(err, errLater) {
 			c.options.Logger.Error("flows that are not allowed go on; trying again", "err", err)
 		}
 		last = err
@@ -111,18 +130,37 @@ func (c *Cutter) Run(ctx context.Context) error {
 			rest = max(cutRetry, rest)
 			c.again()
 		}
-		timer := time.NewTimer(rest)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		c.rest(ctx, rest)
 	}
 }
 
-func (c *Cutter) again() {
+// rest waits; once it has waited a little it ends when an address is gone.
+func (c *Cutter) rest(ctx context.Context, d time.Duration) {
+	if !pause(ctx, min(d, cutRest), nil) {
+		return
+	}
+	pause(ctx, d-min(d, cutRest), c.hurry)
+}
+
+// pause waits and says whether it has to its end.
+func pause(ctx context.Context, d time.Duration, until <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case c.wake <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	case <-until:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (c *Cutter) again() { signal(c.wake) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -131,13 +169,18 @@ func (c *Cutter) again() {
 // allowed now: later than the flows were listed, so that one to an address that was just learned is not taken for an
 // old one.
 func (c *Cutter) pass() error {
-	p := c.begin()
+	t := c.begin()
+	later := false
 	n, err := c.options.Flows(func(all []flows.Flow) []int {
-		if !p.doubt && len(choose(all, p.gone, newJudge(p.state, p.rules, p.fresh)).flows) == 0 {
+		j := newJudge(t.state, t.rules, t.fresh)
+		if !t.doubt && len(choose(all, t.over(j), j).flows) == 0 {
 			return nil
 		}
 		state, rules := c.options.Now()
-		these := choose(all, p.gone, newJudge(state, rules, p.fresh))
+		j = newJudge(state, rules, t.fresh)
+		j.spared = c.spared(unsettled(state), time.Now())
+		these := choose(all, t.over(j), j)
+		later = these.later
 		if err := c.options.Keep(these.keep); err != nil {
 			c.options.Logger.Warn("a far side that goes on sending may bring back a flow that is cut", "err", err)
 		}
@@ -146,45 +189,82 @@ func (c *Cutter) pass() error {
 	if n > 0 {
 		c.options.Logger.Info("flows cut that are not allowed any more", "flows", n)
 	}
-	c.end(p, n, err)
+	c.end(t, n, later, err)
+	if err == nil && later {
+		err = errLater
+	}
 	return err
 }
+
+// errLater asks for another pass.
+var errLater = errors.New("some names are not known yet")
 
 // task is what one pass is to do.
 type task struct {
 	state        State
 	rules        nft.Ruleset
-	gone         map[netip.Addr]bool
+	gone         map[netip.Addr]time.Time
 	doubt, fresh bool
+}
+
+// tenancy is how long after an address was another container's its flows may still be that one's.
+const tenancy = time.Second
+
+// over are the addresses all of whose flows have to end. The flows of one that somebody else has had for a while are his.
+func (t task) over(j *judge) map[netip.Addr]bool {
+	out := make(map[netip.Addr]bool, len(t.gone))
+	for a, since := range t.gone {
+		if len(j.holders[a]) == 0 || time.Since(since) <= tenancy {
+			out[a] = true
+		}
+	}
+	return out
 }
 
 func (c *Cutter) begin() task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := task{c.state, c.last, c.gone, c.doubt, c.fresh}
-	c.gone, c.doubt = map[netip.Addr]bool{}, false
+	c.gone, c.doubt = map[netip.Addr]time.Time{}, false
 	return t
 }
 
-// end takes back what a pass that failed was to do.
-func (c *Cutter) end(t task, cut int, err error) {
+// end takes back what a pass was to do and could not.
+func (c *Cutter) end(t task, cut int, later bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut += uint64(cut)
+	c.doubt = c.doubt || later
 	if err == nil {
-		c.fresh = false
+		c.fresh = c.fresh && later
 		return
 	}
 	c.doubt = c.doubt || t.doubt
-	for a := range t.gone {
-		c.gone[a] = true
+	for a, since := range t.gone {
+		c.gone[a] = since
 	}
+}
+
+// spareFor is how long after it was seen first a container is spared because names of its policy are not known.
+const spareFor = 30 * time.Second
+
+// spared are those of some containers that were first followed a short while ago.
+func (c *Cutter) spared(ids map[string]bool, now time.Time) map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id := range ids {
+		if since, ok := c.since[id]; !ok || now.Sub(since) > spareFor {
+			delete(ids, id)
+		}
+	}
+	return ids
 }
 
 // chosen are flows that have to end, by their indexes, and what could bring them back.
 type chosen struct {
 	flows []int
 	keep  []nft.Cut
+	later bool // others may have to, once more is known
 }
 
 // choose picks the flows that are denied, and all of addresses that are gone, whoever opened them. Their far side could
@@ -196,6 +276,9 @@ func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
 	}
 	for i, f := range all {
 		opened, cut := j.cuts(f)
+		if cut && j.sparing(opened) {
+			out.later, cut = true, false
+		}
 		byContainer := cut
 		switch {
 		case gone[f.Src.Addr()]:

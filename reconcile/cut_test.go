@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/flows"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
@@ -270,6 +271,76 @@ func TestWhatWasJustLearnedIsNotCut(t *testing.T) {
 		c.with(func() { c.rules = committed })
 		cutter.Suspect()
 		check("it is forgotten", 3, 1)
+	})
+}
+
+// TestFlowsToNamesNotKnownYetAreSpared for half a minute: a resolver may be slow, or just started too.
+func TestFlowsToNamesNotKnownYetAreSpared(t *testing.T) {
+	for name, c := range map[string]struct {
+		label    string
+		answered bool
+		spared   bool
+	}{
+		"a name without an answer":        {"db.example", false, true},
+		"a denied name without an answer": {"*, !evil.example", false, true},
+		"both have answers":               {"db.example, !evil.example", true, false},
+		"a wildcard":                      {"*.example", false, false},
+		"no name":                         {"192.0.2.9", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				state, r := walled()
+				state.Docker.Containers = []docker.Container{{ID: r.Containers[0].ID + strings.Repeat("0", 52), State: "running", Labels: map[string]string{"dockerwall.outbound": c.label}}}
+				if c.answered {
+					state.Names = map[string][]netip.Addr{"db.example": addrs("192.0.2.8")}
+					state.Denied = map[string][]netip.Addr{"evil.example": {}}
+				}
+				denied, other := flow("tcp 172.18.0.2:2 192.0.2.1:443"), flow("tcp 172.18.0.3:2 192.0.2.1:443")
+				ct := &conntrack{all: []flows.Flow{denied, other}, rules: r}
+				cutter, err := NewCutter(CutterOptions{
+					Flows: ct.cut, Now: func() (State, nft.Ruleset) { return state, r }, Keep: func([]nft.Cut) error { return nil }, Fresh: true,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() { _ = cutter.Run(t.Context()) }()
+				cutter.Follow(state, r)
+				left := func() (n int) { ct.with(func() { n = len(ct.all) }); return n }
+				time.Sleep(20 * time.Second)
+				if got := left(); (got == 1) != c.spared {
+					t.Errorf("%d flows are left after 20 s", got)
+				}
+				time.Sleep(20 * time.Second)
+				if got := left(); got != 0 {
+					t.Errorf("%d flows are left after 40 s", got)
+				}
+			})
+		})
+	}
+}
+
+// TestTheNextTenantsFlowsAreHis, however late a pass comes.
+func TestTheNextTenantsFlowsAreHis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, r := walled()
+		ct := &conntrack{rules: r, err: errors.New("busy")}
+		cutter := newCutter(t, ct)
+		cutter.Follow(state, r)
+		handed := clone(r)
+		handed.Containers[0].ID = "000000000000"
+		go func() { _ = cutter.Run(t.Context()) }()
+		cutter.Follow(state, handed)
+		time.Sleep(10 * time.Second)
+		ct.with(func() {
+			ct.err, ct.rules = nil, handed
+			ct.all = []flows.Flow{flow("tcp 172.18.0.2:1 203.0.113.9:443"), flow("tcp 192.0.2.1:40000 172.18.0.2:80"), flow("tcp 172.18.0.2:1 192.0.2.1:443")}
+		})
+		time.Sleep(10 * time.Second)
+		ct.with(func() {
+			if len(ct.all) != 2 {
+				t.Errorf("left %v", ct.all)
+			}
+		})
 	})
 }
 

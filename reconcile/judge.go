@@ -11,7 +11,8 @@ import (
 // judge tells of flows whether a ruleset denies them, as if each were opened now.
 type judge struct {
 	rules   nft.Ruleset
-	fresh   bool // nobody fenced these flows before
+	fresh   bool            // nobody fenced these flows before
+	spared  map[string]bool // containers whose flows are not cut yet, by ID
 	holders map[netip.Addr][]holder
 	host    map[netip.Addr]bool // the host's own addresses
 	known   map[question]bool   // answers
@@ -60,6 +61,11 @@ func (j *judge) cuts(f flows.Flow) (opened flows.Flow, cut bool) {
 
 // ephemeral is the first port that Linux gives a client by itself (ip_local_port_range).
 const ephemeral = 32768
+
+// sparing says whether the container that has opened a flow, as cuts returned it, is spared.
+func (j *judge) sparing(opened flows.Flow) bool {
+	return slices.ContainsFunc(j.holders[opened.Src.Addr()], func(h holder) bool { return j.spared[j.rules.Containers[h.container].ID] })
+}
 
 // mayBe says whether a flow may have been opened by the end that conntrack takes for the other one. Where nobody needed
 // conntrack before there was a fence (Docker before 27 does not, of IPv6), it meets flows in their middle, from either
