@@ -284,7 +284,7 @@ func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
 		case gone[f.Src.Addr()]:
 			opened, cut, byContainer = f, true, true
 		case gone[f.To.Addr()] && !cut: // Docker may have ended it before us, and the far side have begun it again
-			opened, cut, byContainer = f.Turned(), true, mayBe(f)
+			opened, cut, byContainer = f.Turned(), true, fromServer(f)
 		}
 		if cut {
 			out.flows = append(out.flows, i)

@@ -53,7 +53,7 @@ func (j *judge) cuts(f flows.Flow) (opened flows.Flow, cut bool) {
 	if j.denies(f) {
 		return f, true
 	}
-	if j.fresh && f.Dst == f.To && !j.host[f.Src.Addr()] && mayBe(f) && j.denies(f.Turned()) {
+	if j.fresh && f.Dst == f.To && j.mayBeTurned(f) && j.denies(f.Turned()) {
 		return f.Turned(), true
 	}
 	return f, false
@@ -67,16 +67,19 @@ func (j *judge) sparing(opened flows.Flow) bool {
 	return slices.ContainsFunc(j.holders[opened.Src.Addr()], func(h holder) bool { return j.spared[j.rules.Containers[h.container].ID] })
 }
 
-// mayBe says whether a flow may have been opened by the end that conntrack takes for the other one. Where nobody needed
-// conntrack before there was a fence (Docker before 27 does not, of IPv6), it meets flows in their middle, from either
-// side. Of TCP that is told. Of others only their ports tell who is a client and who a server. What was translated on
-// its way was not met so.
-func mayBe(f flows.Flow) bool {
+// mayBeTurned says whether a flow may have been opened by the end that conntrack takes for the other one. Where nobody
+// needed conntrack before there was a fence (Docker before 27 does not, of IPv6), it meets flows in their middle, from
+// either side. Of TCP that is told, but the host itself connects to containers, too (docker-proxy). What was translated
+// on its way was not met so.
+func (j *judge) mayBeTurned(f flows.Flow) bool {
 	if f.Proto == nft.TCP {
-		return f.PickedUp
+		return f.PickedUp && (!j.host[f.Src.Addr()] || fromServer(f))
 	}
-	return f.Src.Addr().Is6() && f.Src.Port() < ephemeral && f.Dst.Port() >= ephemeral
+	return f.Src.Addr().Is6() && fromServer(f)
 }
+
+// fromServer says whether the ports are those of a server that has opened a connection to a client, which none does.
+func fromServer(f flows.Flow) bool { return f.Src.Port() < ephemeral && f.Dst.Port() >= ephemeral }
 
 // denies says whether f was opened from a fenced network, and would be denied now. An address that is a container's on
 // several bridges is denied when it is on all of them.

@@ -245,9 +245,9 @@ func (f *fence) foreignChange(lost bool) {
 	f.loop.Repair()
 }
 
-// reportRepair follows each commit that succeeded.
+// reportRepair follows each commit that succeeded. One that did not read the table back has repaired nothing.
 func (f *fence) reportRepair(r nft.Report) {
-	if !f.foreign.Swap(false) || !r.Changed {
+	if !r.Adopted || !f.foreign.Swap(false) || !r.Changed {
 		return
 	}
 	f.metrics.Restored(metrics.CauseNotified)
