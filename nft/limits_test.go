@@ -53,7 +53,7 @@ func TestManyContainersInOneCommit(t *testing.T) {
 			}
 		}
 	}
-	if len(table.Fragments) != many+2 {
+	if len(table.Fragments) != many+3 {
 		t.Errorf("%d fragments, not one for each of %d containers", len(table.Fragments), many)
 	}
 	second := apply(t, k, r.with(fleetContainer(5001)))

@@ -66,37 +66,37 @@ func (r Ruleset) networkMaps() []Set {
 	return []Set{same, homes}
 }
 
-// alsoSets are who else may send replies on a bridge: containers there, from their addresses elsewhere.
+// alsoSets are who else may send replies on a bridge: containers there, from addresses that are not of its network.
 func (r Ruleset) alsoSets() []Set {
-	var out []Set
-	for _, f := range families() {
-		set := Set{Name: alsoSet(f), Types: []keyType{typeIfname, addrType(f)}}
-		for i := range r.Containers {
-			for _, e := range r.Containers[i].also() {
-				if isFamily(e.Addr, f) {
-					set.Elements = append(set.Elements, Element{Key: keyOf(ifname(e.Bridge), addrBytes(e.Addr))})
+	bridges := make(map[string]Bridge, len(r.Bridges))
+	for _, b := range r.Bridges {
+		bridges[b.Name] = b
+	}
+	out := []Set{{Name: alsoSet(v4), Types: []keyType{typeIfname, typeIPv4}}, {Name: alsoSet(v6), Types: []keyType{typeIfname, typeIPv6}}}
+	for i := range r.Containers {
+		for _, at := range r.Containers[i].Endpoints {
+			for _, has := range r.Containers[i].Endpoints {
+				if b := bridges[at.Bridge]; at == has && b.holds(has.Addr) || at.Bridge == has.Bridge && at != has {
+					continue
 				}
+				set := &out[0]
+				if isFamily(has.Addr, v6) {
+					set = &out[1]
+				}
+				set.Elements = append(set.Elements, Element{Key: keyOf(ifname(at.Bridge), addrBytes(has.Addr))})
 			}
 		}
-		sortElements(set.Elements)
-		set.Elements = slices.Compact(set.Elements)
-		out = append(out, set)
+	}
+	for i := range out {
+		sortElements(out[i].Elements)
+		out[i].Elements = slices.Compact(out[i].Elements)
 	}
 	return out
 }
 
-// also are the pairs of a bridge and an address of a container, on whichever network it has that: none if all of its
-// endpoints are on one bridge.
-func (c *Container) also() []Endpoint {
-	var out []Endpoint
-	for _, at := range c.Endpoints {
-		for _, has := range c.Endpoints {
-			if at.Bridge != has.Bridge {
-				out = append(out, Endpoint{at.Bridge, has.Addr})
-			}
-		}
-	}
-	return out
+// holds says whether an address is of the bridge's network.
+func (b Bridge) holds(a netip.Addr) bool {
+	return slices.ContainsFunc(b.local(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // atHome says whether a packet's source may answer from the bridge it comes from; of a bridge that no more is known of
@@ -110,10 +110,13 @@ func (r Ruleset) atHome(p Packet) bool {
 	switch {
 	case slices.Contains(b.Addrs, p.Src):
 		return false
-	case slices.ContainsFunc(b.local(), func(l netip.Prefix) bool { return l.Contains(p.Src) }):
+	case b.holds(p.Src):
 		return true
 	}
-	return slices.ContainsFunc(r.Containers, func(c Container) bool { return slices.Contains(c.also(), Endpoint{p.In, p.Src}) })
+	return slices.ContainsFunc(r.Containers, func(c Container) bool {
+		here := slices.ContainsFunc(c.Endpoints, func(e Endpoint) bool { return e.Bridge == p.In })
+		return here && slices.ContainsFunc(c.Endpoints, func(e Endpoint) bool { return e.Addr == p.Src })
+	})
 }
 
 // way is from where to where packets may stay on a bridge.
