@@ -56,6 +56,8 @@ func newAttack(t *testing.T, w *world) *attack {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What docs/limits.md advises where neighbours are not trusted; see TestABridgeLearnsFromWhatNoHookSees.
+	w.host(t, "ip", "link", "set", "dev", name, "type", "bridge", "no_linklocal_learn", "1")
 	// Behind our chains: what comes here from anywhere but the uplink has passed them.
 	lab.Nft(t, w.Host, `table inet behind {
 		counter service { }
