@@ -52,8 +52,8 @@ type Tap struct {
 	Containers []TapServer
 }
 
-// TapServer is a resolver in a container: only what comes from its own bridge, address and port counts. Who shares
-// that bridge can take the address, and is believed then: addresses are not bound to ports here.
+// TapServer is a resolver in a container: only what comes from its own bridge, address and port counts. Where
+// addresses are not bound to ports, who shares that bridge can take the address, and is believed then.
 type TapServer struct {
 	Bridge string
 	netip.AddrPort
