@@ -18,9 +18,11 @@ import (
 var (
 	ErrNoDaemon   = errors.New("no dockerwall daemon is listening") // no socket, or nobody behind it
 	ErrPermission = errors.New("no permission to use the daemon's socket")
+	// ErrNoContainer is of a container that does not run, or of which nothing is known; the daemon returns it too.
+	ErrNoContainer = errors.New("no such container")
 )
 
-const maxAnswer = 1 << 20 // bytes
+const maxAnswer = 64 << 20 // bytes
 
 // Client asks the daemon behind a socket. It may be used by many goroutines at once.
 type Client struct {
@@ -41,8 +43,8 @@ func Dial(path string) *Client {
 
 // Health asks how the daemon is. An unhealthy daemon is an answer, not an error.
 func (c *Client) Health(ctx context.Context) (Health, error) {
-	var h Health
-	if err := c.ask(ctx, http.MethodGet, "/v1/health", &h); err != nil {
+	h, err := get[Health](ctx, c, "/v1/health", nil)
+	if err != nil {
 		return Health{}, fmt.Errorf("ask for health: %w", err)
 	}
 	return h, nil
@@ -79,11 +81,8 @@ func (c *Client) ask(ctx context.Context, method, path string, out any) error {
 	if err != nil {
 		return err
 	}
-	response, err := c.http.Do(request)
+	response, err := c.send(request)
 	if err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // its made-up URL means nothing to anybody
-		}
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
@@ -94,6 +93,25 @@ func (c *Client) ask(ctx context.Context, method, path string, out any) error {
 	return decode(response.StatusCode, body, out)
 }
 
+// send is http's, without the URL that we made up and that means nothing to anybody.
+func (c *Client) send(request *http.Request) (*http.Response, error) {
+	response, err := c.http.Do(request)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	return response, err
+}
+
+// get asks for one object.
+func get[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
+	var object Object[T]
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	err := c.ask(ctx, http.MethodGet, path, &object)
+	return object.Spec, err
+}
+
 // decode reads an answer: what was asked for, or why not.
 func decode(status int, body []byte, out any) error {
 	var f failure
@@ -101,7 +119,7 @@ func decode(status int, body []byte, out any) error {
 		return fmt.Errorf("the daemon's answer (status %d) is not understood: %w", status, err)
 	}
 	if f.Error != "" {
-		return fmt.Errorf("the daemon says: %s", f.Error)
+		return f.err()
 	}
 	if status != http.StatusOK && status != http.StatusServiceUnavailable {
 		return fmt.Errorf("the daemon answered with status %d", status)

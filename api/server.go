@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -21,6 +22,15 @@ const (
 type Options struct {
 	Path   string        // of the socket; empty is DefaultPath
 	Health func() Health // required; called for each request, also at once; must not block
+	// What follows may be nil, and is then not there. Each may be called several times at once, and its context ends with
+	// the request. An unknown container is [ErrNoContainer].
+	Status  func(context.Context) (Status, error)
+	Explain func(ctx context.Context, container, destination string) (Explanation, error)
+	// Suggest is for one container, by name or ID, or for all with "".
+	Suggest func(ctx context.Context, container string) ([]Suggestion, error)
+	// Denials sends the last n denials, oldest first, and with follow each further one until its context is done or send
+	// returns an error.
+	Denials func(ctx context.Context, n int, follow bool, send func(Denial) error) error
 	// Flush removes the table and makes the daemon end, if it can; it may do so by ending the context
 	// that Run was given: the answer still reaches who asked. Required; never called twice at once.
 	Flush  func(context.Context) error
@@ -61,6 +71,7 @@ func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           s.handler(),
 		ErrorLog:          slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // streams end with the daemon
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      flushTimeout + 10*time.Second,
@@ -89,8 +100,12 @@ func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/health", only(http.MethodGet, s.health))
 	mux.HandleFunc("/v1/flush", only(http.MethodPost, s.flush))
+	mux.HandleFunc("/v1/status", only(http.MethodGet, s.status))
+	mux.HandleFunc("/v1/explain", only(http.MethodGet, s.explain))
+	mux.HandleFunc("/v1/suggestions", only(http.MethodGet, s.suggest))
+	mux.HandleFunc("/v1/denials", only(http.MethodGet, s.denials))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusNotFound, failure{"no such path; this daemon speaks " + Version})
+		reply(w, http.StatusNotFound, failure{Error: "no such path; this daemon speaks " + Version})
 	})
 	return http.MaxBytesHandler(mux, maxRequest)
 }
@@ -99,7 +114,7 @@ func only(method string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != method {
 			w.Header().Set("Allow", method)
-			reply(w, http.StatusMethodNotAllowed, failure{"use " + method})
+			reply(w, http.StatusMethodNotAllowed, failure{Error: "use " + method})
 			return
 		}
 		h(w, r)
@@ -108,7 +123,6 @@ func only(method string, h http.HandlerFunc) http.HandlerFunc {
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	h := s.opt.Health()
-	h.APIVersion = Version
 	if h.Findings == nil {
 		h.Findings = []string{}
 	}
@@ -119,7 +133,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	if !h.Healthy {
 		status = http.StatusServiceUnavailable
 	}
-	reply(w, status, h)
+	reply(w, status, Wrap(KindHealth, h))
 }
 
 // flush goes on when its client gives up: half a flush helps nobody.
@@ -130,7 +144,7 @@ func (s *Server) flush(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	s.opt.Logger.Info("flush requested")
 	if err := s.opt.Flush(ctx); err != nil {
-		reply(w, http.StatusInternalServerError, failure{err.Error()})
+		reply(w, http.StatusInternalServerError, failureOf(err))
 		return
 	}
 	reply(w, http.StatusOK, flushed{true})

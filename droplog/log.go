@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/dockerwall/dockerwall/packet"
+	"github.com/dockerwall/dockerwall/plain"
 )
 
 const (
@@ -148,15 +148,8 @@ func joined(names []string) string {
 	return strings.Join(clean, ",")
 }
 
-// printable drops what could act on a terminal or break a line, and cuts the rest.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s[:min(len(s), maxText)])
-}
+// printable is a text of others, as a log line may show it.
+func printable(s string) string { return plain.Text(s, maxText) }
 
 func protocol(p uint8) string {
 	switch p {

@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/dockerwall/dockerwall/plain"
 )
 
 // Destination says what the destination label of dockerwall_dropped_packets tells.
@@ -138,11 +139,4 @@ func domain(names []string) string {
 }
 
 // label makes a text that others chose fit for a label value: valid UTF-8, printable, bounded.
-func label(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s[:min(len(s), maxLabel)])
-}
+func label(s string) string { return plain.Text(s, maxLabel) }

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,24 +21,6 @@ func newNft(env environment) *cobra.Command {
 	c := &cobra.Command{Use: "nft", Short: "Show, compare or remove the nftables table", Args: cobra.NoArgs, RunE: help}
 	c.AddCommand(newDump(env), newDiff(env), newFlush(env))
 	return c
-}
-
-// outputFlag is -o with the formats a command knows; the first is the default.
-func outputFlag(c *cobra.Command, value *string, formats ...string) {
-	c.Flags().StringVarP(value, "output", "o", formats[0], "format: "+strings.Join(formats, " or "))
-	check := c.PreRun
-	c.PreRunE = func(c *cobra.Command, args []string) error {
-		if check != nil {
-			check(c, args)
-		}
-		for _, f := range formats {
-			if *value == f {
-				return nil
-			}
-		}
-		return usageError{fmt.Errorf("-o %q: want %s", *value, strings.Join(formats, " or "))}
-	}
-	c.PreRun = nil
 }
 
 const dumpHelp = `Dump prints the table that the daemon would commit for the host as it is now, in nft(8) syntax. It
@@ -69,15 +49,15 @@ func newDump(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				return printJSON(env, "Ruleset", r)
+			if format != "nft" {
+				return printObject(env.out, format, "Ruleset", r)
 			}
 			_, err = fmt.Fprint(env.out, r)
 			return err
 		},
 	}
 	declare(c, env, append(s.common(), s.policy()...))
-	outputFlag(c, &format, "nft", "json")
+	outputFlag(c, &format, "nft", asJSON, asYAML)
 	c.Flags().BoolVar(&live, "live", false, "print the table that is in the kernel instead")
 	c.Flags().BoolVar(&noResolve, "no-resolve", false, "leave out addresses of names when no live table tells them")
 	return c
@@ -88,8 +68,8 @@ func dumpLive(env environment, format string) error {
 	if err != nil {
 		return err
 	}
-	if format == "json" {
-		return printJSON(env, "Table", live.Table.Objects())
+	if format != "nft" {
+		return printObject(env.out, format, "Table", live.Table.Objects())
 	}
 	_, err = fmt.Fprint(env.out, live)
 	return err
@@ -101,17 +81,6 @@ func readLive() (nft.Live, error) {
 		err = errors.New("there is no table inet dockerwall: nothing is fenced; start the daemon with `dockerwall run`")
 	}
 	return live, err
-}
-
-// printJSON prints an object with its version, as all JSON of dockerwall is.
-func printJSON(env environment, kind string, spec any) error {
-	e := json.NewEncoder(env.out)
-	e.SetIndent("", "  ")
-	return e.Encode(struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Spec       any    `json:"spec"`
-	}{api.Version, kind, spec})
 }
 
 // wanted builds the ruleset of this host without a daemon.

@@ -22,6 +22,10 @@ const (
 	exitUsage      = 2
 	exitNoDaemon   = 3
 	exitPermission = 4
+	exitFindings   = 5  // of check
+	exitDegraded   = 6  // of status
+	exitDenied     = 10 // of explain
+	exitUndecided  = 11 // of explain
 )
 
 // streams are where a command reads and writes: data to out, all else to err.

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/plain"
+)
+
+// The formats of -o. A command may have others of its own.
+const (
+	asTable = "table"
+	asJSON  = "json"
+	asJSONL = "jsonl"
+	asYAML  = "yaml"
+)
+
+// outputFlag is -o with the formats a command knows; the first is the default.
+func outputFlag(c *cobra.Command, value *string, formats ...string) {
+	c.Flags().StringVarP(value, "output", "o", formats[0], "format: "+strings.Join(formats, ", "))
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	check := c.PreRun
+	c.PreRunE = func(c *cobra.Command, args []string) error {
+		if check != nil {
+			check(c, args)
+		}
+		if !slices.Contains(formats, *value) {
+			return usageError{fmt.Errorf("-o %q: want %s", *value, strings.Join(formats, " or "))}
+		}
+		return nil
+	}
+	c.PreRun = nil
+}
+
+// printObject prints one object for programs, in its envelope: as JSON, as one line of it, or as YAML.
+func printObject[T any](w io.Writer, format, kind string, spec T) error {
+	object := api.Wrap(kind, spec)
+	switch format {
+	case asJSONL:
+		return json.NewEncoder(w).Encode(object)
+	case asYAML:
+		return printYAML(w, object)
+	default:
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(object)
+	}
+}
+
+// printYAML prints what JSON has, with its names and in its order.
+func printYAML(w io.Writer, object any) error {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	var node yaml.Node // JSON is YAML
+	if err := yaml.Unmarshal(text, &node); err != nil {
+		return fmt.Errorf("print YAML: %w", err)
+	}
+	block(&node)
+	var out bytes.Buffer
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	if err := e.Encode(&node); err != nil {
+		return fmt.Errorf("print YAML: %w", err)
+	}
+	_, err = w.Write(out.Bytes())
+	return err
+}
+
+// block takes the braces and quotes of JSON away; what needs quotes gets them when it is encoded.
+func block(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		block(child)
+	}
+}
+
+// table writes columns; a row is the cells of a line. Cells are cleaned: they may be text that others chose.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(w io.Writer, head ...string) table {
+	t := table{tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)}
+	t.row(head...)
+	return t
+}
+
+func (t table) row(cells ...string) {
+	for i := range cells {
+		cells[i] = clean(cells[i])
+	}
+	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+}
+
+func (t table) flush() error { return t.w.Flush() }
+
+// maxCell is how many bytes of one text of others are shown; a DNS name fits.
+const maxCell = 253
+
+// clean is a text that others chose, as a terminal may have it.
+func clean(s string) string { return plain.Text(s, maxCell) }
