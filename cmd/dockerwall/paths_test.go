@@ -15,7 +15,7 @@ import (
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/paths.md")
+var update = flag.Bool("update", false, "rewrite docs/paths.md, docs/reference and packaging/man")
 
 // verdict is what becomes of a path.
 type verdict string

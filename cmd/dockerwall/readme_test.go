@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/spf13/cobra"
 
 	"github.com/dockerwall/dockerwall/metrics"
@@ -164,6 +165,20 @@ func TestMetricsAreDocumented(t *testing.T) {
 // exportedMetrics are our families with their labels.
 func exportedMetrics(t *testing.T) map[string]string {
 	t.Helper()
+	out := map[string]string{}
+	for _, f := range families(t) {
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		out[f.GetName()] = strings.Join(labels, ", ")
+	}
+	return out
+}
+
+// families are ours, in a scrape in which everything moved.
+func families(t *testing.T) []*dto.MetricFamily {
+	t.Helper()
 	denied := metrics.Denied{Dst: netip.MustParseAddr("192.0.2.1"), Port: 443, Proto: 6, Packets: 1, Bytes: 60}
 	snapshot := metrics.Snapshot{
 		Containers:      []metrics.Container{{ID: strings.Repeat("a", 64), Name: "web", SentPackets: 2, DropPackets: 1, Denied: []metrics.Denied{denied}}},
@@ -183,16 +198,5 @@ func exportedMetrics(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]string{}
-	for _, f := range families {
-		if !strings.HasPrefix(f.GetName(), "dockerwall_") {
-			continue
-		}
-		var labels []string
-		for _, l := range f.GetMetric()[0].GetLabel() {
-			labels = append(labels, l.GetName())
-		}
-		out[f.GetName()] = strings.Join(labels, ", ")
-	}
-	return out
+	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return !strings.HasPrefix(f.GetName(), "dockerwall_") })
 }

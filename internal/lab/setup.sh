@@ -15,6 +15,7 @@ program iptables iptables
 program ipset ipset
 program conntrack conntrack
 program gcc gcc # go test -race
+program man man-db # the manual pages are read once
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 library libdevmapper.so.1.02.1 libdevmapper1.02.1 # these three: dockerd and runc
 library libseccomp.so.2 libseccomp2
