@@ -37,3 +37,6 @@ type Denial struct {
 	Interface      string     // likewise
 	First          bool       // the subject never reached for it before
 }
+
+// ReasonOther is the reason of packets that have no destination of their own.
+const ReasonOther = "other"
