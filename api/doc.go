@@ -8,5 +8,5 @@
 //	POST /v1/flush                             remove the table and end the daemon
 //
 // Answers are JSON, each in an [Object] that says its version and kind; errors are {"error": "…"}. Who may open the socket
-// may do all of it: it is 0660 and in a directory that is 0750. Nothing that changes anything listens anywhere else.
+// may do all of it: it is 0660 and in a directory that is 0750, of group [SocketGroup] where there is one. Nothing that changes anything listens anywhere else.
 package api

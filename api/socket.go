@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,9 @@ import (
 
 // ErrDaemonRunning says that another daemon listens on the socket.
 var ErrDaemonRunning = errors.New("another dockerwall daemon is listening")
+
+// SocketGroup is the group that may use the socket, if the host has one of that name; else root's has it.
+const SocketGroup = "dockerwall"
 
 const (
 	socketMode    = 0o660
@@ -31,6 +36,7 @@ type socket struct {
 // listen makes the socket at path. A lock beside it, which the kernel takes away from the dead,
 // keeps two daemons that start together from replacing each other's socket.
 func listen(ctx context.Context, path string) (*socket, error) {
+	_, missing := os.Stat(filepath.Dir(path))
 	if err := os.MkdirAll(filepath.Dir(path), directoryMode); err != nil {
 		return nil, fmt.Errorf("make the socket's directory: %w", err)
 	}
@@ -43,7 +49,25 @@ func listen(ctx context.Context, path string) (*socket, error) {
 		_ = lock.Close()
 		return nil, err
 	}
+	share(path, missing != nil || filepath.Dir(path) == filepath.Dir(DefaultPath))
 	return &socket{listener, lock}, nil
+}
+
+// share gives the socket to [SocketGroup], and with it the directory if that is ours. Where there is no such group, or we
+// may not, it stays with the group that made it: fewer may use it then.
+func share(path string, directory bool) {
+	group, err := user.LookupGroup(SocketGroup)
+	if err != nil {
+		return
+	}
+	gid, err := strconv.Atoi(group.Gid)
+	if err != nil {
+		return
+	}
+	_ = os.Chown(path, -1, gid)
+	if directory {
+		_ = os.Chown(filepath.Dir(path), -1, gid)
+	}
 }
 
 // Close stops listening, removes the socket, then lets the lock go.

@@ -56,19 +56,22 @@ type Container struct {
 	Service  string       `json:"service,omitempty"` // of docker compose or Swarm
 	Networks []string     `json:"networks"`          // names
 	Addrs    []netip.Addr `json:"addresses"`         // on fenced networks
-	// Mode is enforce, audit, off or unfenced; Unfenced says why in the last case.
+	// Mode is enforce, audit, off or unfenced; Unfenced says why in the last case. A container without a network, which
+	// has nothing to send by, is in the mode that it asks for.
 	Mode     string `json:"mode"`
 	Unfenced string `json:"unfenced,omitempty"`
-	// Shares is the container whose network, and policy, this one has.
+	// Shares is the container whose network, and policy, this one has: what it sends is counted there.
 	Shares   string         `json:"shares,omitempty"`
 	Deny     string         `json:"deny"`     // drop or reject
 	Outbound string         `json:"outbound"` // the label as it stands on the container
 	Policy   []PolicyToken  `json:"policy"`
 	Names    []ResolvedName `json:"names"`
-	Sent     Count          `json:"sent"`   // beyond its networks, what was denied included
-	Denied   Count          `json:"denied"` // or would have been, in audit
-	Findings []Finding      `json:"findings"`
-	History  []uint64       `json:"history"` // packets denied in each half hour of the last day, oldest first; 48
+	// MoreNames is how many more there are beneath wildcards, which are left out.
+	MoreNames int       `json:"moreNames,omitempty"`
+	Sent      Count     `json:"sent"`   // beyond its networks, what was denied included
+	Denied    Count     `json:"denied"` // or would have been, in audit
+	Findings  []Finding `json:"findings"`
+	History   []uint64  `json:"history"` // packets denied in each half hour of the last day, oldest first; 48
 }
 
 // PolicyToken is a token that counts for a container, and where it stands.

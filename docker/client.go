@@ -81,6 +81,16 @@ func (c *Client) Connected() bool {
 	return c.connected
 }
 
+// APIVersion is the version of the Engine's API that was negotiated last, "" while there is no connection.
+func (c *Client) APIVersion() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.engine == nil {
+		return ""
+	}
+	return c.engine.ClientVersion()
+}
+
 // Invalidate makes the next List, and the next ImageLabels, read everything again.
 func (c *Client) Invalidate() {
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -41,6 +42,9 @@ type ServerOptions struct {
 type Server struct {
 	opt    ServerOptions
 	listen func(ctx context.Context, network, addr string) (net.Listener, error)
+
+	mu  sync.Mutex
+	err error // why nothing is served
 }
 
 // NewServer opens nothing yet.
@@ -53,6 +57,19 @@ func NewServer(opt ServerOptions) (*Server, error) {
 	}
 	var config net.ListenConfig
 	return &Server{opt: opt, listen: config.Listen}, nil
+}
+
+// Err is why metrics are not served now; nil while they are, before Run has tried, and where they are not wanted.
+func (s *Server) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *Server) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
 }
 
 // Run serves until ctx is done, then returns nil: metrics never stop the daemon. An address that
@@ -75,6 +92,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) bind(ctx context.Context) net.Listener {
 	for wait := firstRetry; ctx.Err() == nil; wait = min(2*wait, lastRetry) {
 		listener, err := s.listen(ctx, "tcp", s.opt.Addr)
+		s.note(err)
 		if err == nil {
 			s.opt.Logger.Info("serving metrics", "address", listener.Addr().String())
 			return netutil.LimitListener(listener, maxConnections)
@@ -118,6 +136,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) {
 		<-failed
 	case err := <-failed:
 		_ = server.Close()
+		s.note(err)
 		s.opt.Logger.Error("metrics are no longer served, trying again", "err", err)
 	}
 }

@@ -21,6 +21,20 @@ func (c Count) plus(d Count) Count { return Count{c.Packets + d.Packets, c.Bytes
 type Counters struct {
 	Containers map[string]Traffic // by 12-digit ID
 	Reasons    map[Reason]Count   // denied under a reason of its own, of all containers and of none
+	placed     Count              // of Reasons[Invalid], what Containers have too
+}
+
+// Denied is all that was denied, or would have been, each packet once: of containers that are there, and of nobody. A
+// container's own count has what was stray, multicast or invalid of it.
+func (c Counters) Denied() Count {
+	var out Count
+	for _, t := range c.Containers {
+		out = out.plus(t.Denied)
+	}
+	for _, reason := range []Reason{Unknown, Cutoff, Spoof, Invalid} {
+		out = out.plus(c.Reasons[reason])
+	}
+	return Count{out.Packets - c.placed.Packets, out.Bytes - c.placed.Bytes}
 }
 
 // Traffic is what one container sent, and what of it was denied (or would be, in audit).
@@ -50,7 +64,9 @@ func (k *Kernel) Counters() (Counters, error) {
 		}
 	}
 	for _, f := range families() {
-		err := out.addElements(conn, invalidSet(f), func(t *Traffic, c Count) { t.Denied = t.Denied.plus(c) })
+		err := out.addElements(conn, invalidSet(f), func(t *Traffic, c Count) {
+			t.Denied, out.placed = t.Denied.plus(c), out.placed.plus(c)
+		})
 		if err != nil {
 			return Counters{}, err
 		}

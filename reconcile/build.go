@@ -91,6 +91,7 @@ func (b *builder) containers() {
 		ends := b.endpoints[c.ID]
 		switch {
 		case len(ends) == 0:
+			b.unmanaged(c)
 			continue
 		case !isShortID(short(c.ID)):
 			b.reportOn(c, policy.Problem{
@@ -106,11 +107,11 @@ func (b *builder) containers() {
 			continue
 		}
 		if network, ok := b.unfenced[c.ID]; ok {
-			b.reportOn(c, policy.Problem{
+			b.report(Problem{Container: c.Name, ID: c.ID, Degrades: true, Problem: policy.Problem{
 				Severity: policy.Warning, Token: network,
 				Message: "the container is fenced, but also sits on a network that is not: a free way out",
 				Remedy:  "disconnect it from that network, or manage the network too (GATEWAY_NETWORKS)",
-			})
+			}})
 		}
 		b.rules.Containers = append(b.rules.Containers, b.container(c, ends))
 	}

@@ -150,7 +150,7 @@ func (b *builder) namedNetworks() {
 		i := slices.IndexFunc(b.state.Docker.Networks, func(n docker.Network) bool { return n.Name == name })
 		switch {
 		case i < 0:
-			b.report(Problem{Problem: policy.Problem{
+			b.report(Problem{Degrades: true, Problem: policy.Problem{
 				Severity: policy.Warning, Token: name, Message: "GATEWAY_NETWORKS names a network that does not exist",
 				Remedy: "correct the name, or create the network; see `docker network ls`",
 			}})

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/dockerwall/dockerwall/docker"
-	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
@@ -71,6 +70,16 @@ func (b *builder) unseen(c docker.Container) {
 	}
 }
 
+// unmanaged reports labels of a container that is on networks which are left alone, and on no other.
+func (b *builder) unmanaged(c docker.Container) {
+	if network, ok := b.unfenced[c.ID]; ok && labelled(c.Labels) && b.state.labels(c).mode != policy.ModeOff {
+		b.reportOn(c, policy.Problem{
+			Severity: policy.Error, Token: network, Message: "the container's network is left alone (GATEWAY_NETWORKS); its labels do nothing there",
+			Remedy: "put it on a network that is fenced, manage this one, or remove the labels",
+		})
+	}
+}
+
 // indexBridgeless notes the networks that a container can send by and that have no bridge here, by ID and by name.
 func (b *builder) indexBridgeless() {
 	b.bridgeless = map[string]docker.Network{}
@@ -112,26 +121,6 @@ func steps(capability, pidMode string) bool {
 	default:
 		return false
 	}
-}
-
-// Unfenced is how many running containers none of the rules is about: those in the host's network, on macvlan, or on
-// networks that are left alone only. Who shares the network of a container that is fenced is fenced by that one's
-// policy, and who has no network has nothing to fence.
-func Unfenced(s State, r nft.Ruleset) int {
-	fenced := make(map[string]bool, len(r.Containers))
-	for _, c := range r.Containers {
-		fenced[c.ID] = true
-	}
-	n := 0
-	for _, c := range s.Docker.Containers {
-		if c.State != "running" && c.State != "paused" || fenced[short(c.ID)] || c.NetworkMode == "none" {
-			continue
-		}
-		if with, shares := strings.CutPrefix(c.NetworkMode, "container:"); !shares || !fenced[short(with)] {
-			n++
-		}
-	}
-	return n
 }
 
 func labelled(labels map[string]string) bool {

@@ -78,7 +78,7 @@ func TestWhichPortsAreBound(t *testing.T) {
 		}, []string{cache, web}, "web", ""},
 		"an endpoint whose MAC is not known":   {func(s *scenario) { s.Networks[0].MACs["web"] = "" }, []string{cache, db}, "", ""},
 		"a container that no listing has yet":  {func(s *scenario) { s.Containers = s.Containers[1:] }, []string{cache, db}, "", ""},
-		"a network that is not fenced":         {func(s *scenario) { s.GatewayNetworks = "!bridge" }, []string{cache}, "", ""},
+		"a network that is not fenced":         {func(s *scenario) { s.GatewayNetworks = "!bridge" }, []string{cache}, "", "left alone (GATEWAY_NETWORKS); its labels do nothing there"},
 		"a name that cannot be part of a rule": {func(s *scenario) { s.Ports[0].Name = `v"` }, []string{cache, db}, "", ""},
 		"an address that is nobody's": {func(s *scenario) { s.Networks[0].Endpoints["db"] = addrs("0.0.0.0", "ff02::1") },
 			[]string{cache, "vd " + dbLocal, web}, "db web", ""},

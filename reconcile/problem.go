@@ -13,6 +13,8 @@ import (
 type Problem struct {
 	Container string // name, "" when it concerns the whole host
 	ID        string // of the container
+	// Degrades says that the fence is not what it was meant to be, though this is no Error.
+	Degrades bool
 	policy.Problem
 }
 

@@ -271,11 +271,7 @@ func (c *Cache) Expire(now time.Time, used map[netip.Addr]bool) (changed bool) {
 func (c *Cache) Live() map[string][]Lease {
 	live := make(map[string][]Lease, len(c.names))
 	for name, e := range c.names {
-		leases := []Lease{}
-		for _, addr := range e.live() {
-			leases = append(leases, Lease{Addr: addr, Expires: e.leases[addr].expires})
-		}
-		live[name] = leases
+		live[name] = e.list()
 	}
 	return live
 }

@@ -42,6 +42,8 @@ type Servers struct {
 	Host []netip.Addr
 	// Named is those of DOCKERWALL_RESOLVERS.
 	Named []netip.AddrPort
+	// Set says that daemon.json names the containers' resolvers: Docker then asks them from the container's own network.
+	Set bool
 	// Degraded says which mount or setting is missing when Containers cannot be known, else "".
 	Degraded string
 	// Problems is the entries that could not be used, in the order of the sources.
@@ -67,7 +69,7 @@ func (p Problem) String() string {
 func (s Servers) Equal(other Servers) bool {
 	return slices.Equal(s.Ask, other.Ask) && slices.Equal(s.Containers, other.Containers) &&
 		slices.Equal(s.Host, other.Host) && slices.Equal(s.Named, other.Named) &&
-		s.Degraded == other.Degraded && slices.Equal(s.Problems, other.Problems)
+		s.Set == other.Set && s.Degraded == other.Degraded && slices.Equal(s.Problems, other.Problems)
 }
 
 // Discover decides who is asked. It follows Docker (daemon/libnetwork/resolvconf and sandbox_dns_unix.go, 20.10 to 29): when
@@ -80,7 +82,7 @@ func Discover(src Sources) Servers {
 	extra, extraProblems := parseExtra(src.Extra)
 	given, degraded, listProblems := givenByDocker(src, host, len(daemon) > 0)
 
-	s := Servers{Host: host, Named: extra, Problems: slices.Concat(extraProblems, daemonProblems, hostProblems, listProblems)}
+	s := Servers{Host: host, Named: extra, Set: len(daemon) > 0, Problems: slices.Concat(extraProblems, daemonProblems, hostProblems, listProblems)}
 	for _, server := range extra {
 		if server.Port() == Port {
 			given = append(given, server.Addr())

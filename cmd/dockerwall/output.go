@@ -108,3 +108,6 @@ const maxCell = 253
 
 // clean is a text that others chose, as a terminal may have it.
 func clean(s string) string { return plain.Text(s, maxCell) }
+
+// cleanLong is clean for our own sentences, which texts of others may be part of.
+func cleanLong(s string) string { return plain.Text(s, 4*maxCell) }

@@ -91,9 +91,27 @@ func TestReadmeHasAllCommands(t *testing.T) {
 			t.Errorf("README.md has %q, which does not exist", row[0])
 		}
 	}
-	codes := regexp.MustCompile(`Exit codes: .*?permission\.`).FindString(root.Long)
-	if codes == "" || !strings.Contains(readme, codes) {
-		t.Errorf("README.md should say %q", codes)
+}
+
+// TestExitCodesAreDocumented compares the sentence of --help with the table.
+func TestExitCodesAreDocumented(t *testing.T) {
+	root := newRoot(environment{getenv: os.Getenv})
+	_, codes, found := strings.Cut(strings.ReplaceAll(root.Long, "\n", " "), "Exit codes: ")
+	if !found {
+		t.Fatal("--help has no exit codes")
+	}
+	want := "| Exit code | |\n|---|---|\n"
+	for _, code := range strings.Split(strings.TrimSuffix(codes, "."), ", ") {
+		number, words, _ := strings.Cut(code, " ")
+		want += "| " + number + " | " + words + " |\n"
+	}
+	if !strings.Contains(document(t, "README.md"), want) {
+		t.Errorf("README.md should have:\n%s", want)
+	}
+	for _, code := range []int{exitOK, exitFailure, exitUsage, exitNoDaemon, exitPermission, exitFindings, exitDegraded, exitDenied, exitUndecided} {
+		if !strings.Contains(want, fmt.Sprintf("| %d |", code)) {
+			t.Errorf("--help lacks exit code %d", code)
+		}
 	}
 }
 

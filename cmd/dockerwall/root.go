@@ -86,7 +86,8 @@ Docker networks it is attached to, unless its label dockerwall.outbound opens it
 Settings come from flags, then DOCKERWALL_* variables, then the variables of the program it
 succeeds, then defaults. DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH work as usual.
 
-Exit codes: 0 ok, 1 failure, 2 usage, 3 no daemon, 4 permission.`
+Exit codes: 0 ok, 1 failure, 2 usage, 3 no daemon, 4 permission, 5 findings of check, 6 degraded status,
+10 explain: denied, 11 explain: undecidable.`
 
 func newRoot(env environment) *cobra.Command {
 	root := &cobra.Command{
@@ -97,7 +98,7 @@ func newRoot(env environment) *cobra.Command {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.AddCommand(newRun(env), newNft(env), newHealth(env), newVersion(env))
+	root.AddCommand(newRun(env), newStatus(env), newNft(env), newHealth(env), newVersion(env))
 	usageArgs(root)
 	return root
 }

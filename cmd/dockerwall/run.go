@@ -61,6 +61,7 @@ type fence struct {
 	dropLog  *droplog.Log
 	api      *api.Server
 	answers  *answers
+	noted    remembered
 	flushed  chan struct{}
 	commits  atomic.Int64 // that changed something
 	foreign  atomic.Bool  // somebody else changed the table, and it is not repaired yet
@@ -80,7 +81,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	f := &fence{logger: logger, flushed: make(chan struct{}, 1)}
+	f := &fence{logger: logger, flushed: make(chan struct{}, 1), noted: remembered{since: time.Now(), settings: s.problems}}
 	if f.engine, err = docker.New(docker.Options{Logger: logger}); err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 	if err != nil {
 		return err
 	}
-	f.api, err = api.New(api.Options{Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush})
+	f.api, err = api.New(api.Options{Path: s.socket, Logger: f.logger, Health: f.health, Status: f.status, Flush: f.flush})
 	return err
 }
 
@@ -167,6 +168,7 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })
+	g.Go(func() error { return f.sample(ctx) })
 	g.Go(func() error { return f.watchFlush(ctx) })
 	err := g.Wait()
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
@@ -210,6 +212,7 @@ func (f *fence) done(o reconcile.Outcome) {
 	if o.Report.Changed {
 		f.commits.Add(1)
 	}
+	f.noted.committed(o)
 	if o.Err == nil {
 		f.reportRepair(o.Report)
 		f.reportOwner(o.Report)
@@ -231,9 +234,11 @@ func (f *fence) done(o reconcile.Outcome) {
 func (f *fence) reportOwner(r nft.Report) {
 	if r.Adopted && f.kernel.Features().Owner && !f.kernel.Owned() {
 		f.logger.Warn("the table was made without an owner: other programs can change it, which is repaired",
-			"remedy", "`dockerwall nft flush` and a start of the daemon make it anew; until then nothing is fenced")
+			"remedy", ownerRemedy)
 	}
 }
+
+const ownerRemedy = "`dockerwall nft flush` and a start of the daemon make it anew; until then nothing is fenced"
 
 // foreignChange has the table repaired after a stranger's change, of which many notifications may tell.
 // When some were lost, the table is only looked at.

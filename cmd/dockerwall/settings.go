@@ -32,6 +32,8 @@ type settings struct {
 	dnsHold     string
 	dnsQueue    string
 	trustImages string
+
+	problems []policy.Problem // in them, once config has read them
 }
 
 // setting ties a flag to its variables.
@@ -130,12 +132,10 @@ func (s setting) fill(f *pflag.Flag, env environment) {
 func (s *settings) config(logger *slog.Logger) (reconcile.Config, error) {
 	var c reconcile.Config
 	var problems []policy.Problem
-	if c.Networks, problems = policy.ParseNetworks(s.networks); len(problems) > 0 {
-		warn(logger, "GATEWAY_NETWORKS", problems)
-	}
-	if c.Default, problems = policy.Parse(s.outbound); len(problems) > 0 {
-		warn(logger, "DEFAULT_OUTBOUND", problems)
-	}
+	c.Networks, problems = policy.ParseNetworks(s.networks)
+	s.warn(logger, "GATEWAY_NETWORKS", problems)
+	c.Default, problems = policy.Parse(s.outbound)
+	s.warn(logger, "DEFAULT_OUTBOUND", problems)
 	var err error
 	if c.DryRun, err = s.boolean("dry-run", s.dryRun); err != nil {
 		return c, err
@@ -176,9 +176,12 @@ func (s *settings) dnsHolding(can []nft.TapMode) (modes []nft.TapMode, number ui
 	return tapModes(s.dnsHold, can), uint16(n), nil
 }
 
-func warn(logger *slog.Logger, setting string, problems []policy.Problem) {
+// warn logs problems in a setting and keeps them for the status.
+func (s *settings) warn(logger *slog.Logger, setting string, problems []policy.Problem) {
 	for _, p := range problems {
 		logger.Warn("problem in a setting", "setting", setting, "what", p.String())
+		p.Label = setting
+		s.problems = append(s.problems, p)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/dockerwall/dockerwall/api"
 	"github.com/dockerwall/dockerwall/docker"
@@ -85,6 +86,7 @@ func (f *fence) leaving(containers []nft.Container) {
 			f.logger.Debug("last counts not read", "container", c.Name, "err", err)
 			continue
 		}
+		f.noted.left(traffic)
 		out = append(out, f.container(byID[c.ID], traffic))
 	}
 	f.metrics.Observe(out)
@@ -130,22 +132,12 @@ func (f *fence) containerName(chain string) (id, name string) {
 func (f *fence) health() api.Health {
 	outcome, good := f.loop.Last()
 	h := api.Health{
-		Healthy: good && outcome.Err == nil, Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
+		Healthy: good && outcome.Err == nil && overdue(outcome.At, f.noted.since, time.Now()) == "", Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
 		DockerUp: f.engine.Connected(), DNSMode: f.answers.modeName(), Fenced: len(outcome.Ruleset.Containers), Generation: int(f.commits.Load()),
 	}
 	h.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
 	h.Problems, h.Findings = len(outcome.Problems), findings(outcome.Problems)
-	switch {
-	case outcome.Err != nil:
-		h.Reasons = append(h.Reasons, outcome.Err.Error())
-	case !good:
-		h.Reasons = append(h.Reasons, "the Engine has not answered yet")
-	}
-	for _, degraded := range []string{f.resolver.Servers().Degraded, f.answers.degraded(), portsDegraded(outcome.Ruleset)} {
-		if degraded != "" {
-			h.Reasons = append(h.Reasons, degraded)
-		}
-	}
+	h.Reasons = f.reasons(outcome, good)
 	return h
 }
 

@@ -49,6 +49,7 @@ func (f *fence) watchBridges(ctx context.Context) error {
 // readDrops logs denied packets; without them the fence stands and counts all the same.
 func (f *fence) readDrops(ctx context.Context) error {
 	if err := f.drops.Run(ctx); err != nil {
+		f.noted.unlogged(err)
 		f.logger.Error("denied packets are counted but not logged", "err", err)
 	}
 	return nil

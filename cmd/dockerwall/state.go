@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/observe"
+	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/status"
+)
+
+// hung is how long after its last run the loop is taken for hung: it lists everything each minute, and waits some seconds
+// for an Engine that does not answer.
+const hung = 3 * time.Minute
+
+// remembered is what the daemon notes for its status as it goes on.
+type remembered struct {
+	since    time.Time
+	settings []policy.Problem // mistakes in them
+	history  observe.History
+
+	mu      sync.Mutex
+	applied time.Time // when the table was last committed
+	gone    nft.Count // denied to containers that are gone
+	drops   error     // why denied packets are not logged
+}
+
+// committed notes when the table changed.
+func (r *remembered) committed(o reconcile.Outcome) {
+	if o.Err != nil || !o.Report.Changed {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.applied = o.At
+}
+
+// left notes what was denied to a container that goes.
+func (r *remembered) left(t nft.Traffic) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = nft.Count{Packets: r.gone.Packets + t.Denied.Packets, Bytes: r.gone.Bytes + t.Denied.Bytes}
+}
+
+// unlogged notes why denied packets are not logged, nil if they are.
+func (r *remembered) unlogged(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drops = err
+}
+
+// sample keeps the history of what is denied, which costs six dumps of the kernel's counters a minute.
+func (f *fence) sample(ctx context.Context) error {
+	for {
+		if counters, err := f.kernel.Counters(); err != nil {
+			f.logger.Debug("counters not read", "err", err)
+		} else {
+			f.record(counters)
+		}
+		if !sleep(ctx, time.Minute) {
+			return nil
+		}
+	}
+}
+
+// record adds a reading of the counters to the history.
+func (f *fence) record(c nft.Counters) {
+	totals := make(map[string]uint64, len(c.Containers))
+	for id, t := range c.Containers {
+		totals[id] = t.Denied.Packets
+	}
+	f.noted.history.Add(totals, time.Now())
+}
+
+// status is what `dockerwall status` and the status page show.
+func (f *fence) status(context.Context) (api.Status, error) {
+	counters, err := f.kernel.Counters()
+	if err != nil {
+		return api.Status{}, err
+	}
+	f.record(counters)
+	outcome, good := f.loop.Last()
+	in := status.Input{
+		Now: time.Now(), Since: f.noted.since, Version: buildInfo().Version, Outcome: outcome, Good: good,
+		Engine: api.Engine{Host: f.engine.Host(), Up: f.engine.Connected()}, EngineAPI: f.engine.APIVersion(), DNSMode: f.answers.modeName(),
+		Leases: f.resolver.Leases(), Names: f.resolver.Status(), Counters: counters,
+		Host: append(f.settingsAndHost(good), f.resolverProblems()...),
+	}
+	in.History = func(id string) []uint64 { return f.noted.history.Of(id[:min(12, len(id))], in.Now) }
+	in.Reasons = append(f.reasons(outcome, good), f.shortcomings(outcome)...)
+	f.noted.mu.Lock()
+	defer f.noted.mu.Unlock()
+	in.Applied, in.Gone = f.noted.applied, f.noted.gone
+	return status.Take(in), nil
+}
+
+// reasons say what is wrong with the fence, or degraded while it stands.
+func (f *fence) reasons(outcome reconcile.Outcome, good bool) (out []string) {
+	switch {
+	case outcome.Err != nil:
+		out = append(out, outcome.Err.Error())
+	case !good:
+		out = append(out, "the Engine has not answered yet")
+	}
+	for _, degraded := range []string{
+		overdue(outcome.At, f.noted.since, time.Now()), f.resolver.Servers().Degraded, f.answers.degraded(), portsDegraded(outcome.Ruleset),
+	} {
+		if degraded != "" {
+			out = append(out, degraded)
+		}
+	}
+	return out
+}
+
+// overdue says that the loop has not ended a run for too long, "" when it has; last is zero before its first.
+func overdue(last, since, now time.Time) string {
+	if last.IsZero() {
+		last = since
+	}
+	if age := now.Sub(last); age > hung {
+		return fmt.Sprintf("the loop has not ended a run for %v: restart the daemon, the table stays; please report it with the log", age.Round(time.Second))
+	}
+	return ""
+}
+
+// shortcomings say what else does not work; the fence is none the worse for it.
+func (f *fence) shortcomings(outcome reconcile.Outcome) (out []string) {
+	if outcome.Err == nil && !f.engine.Connected() {
+		out = append(out, "no connection to Docker at "+f.engine.Host()+": what starts now is denied all it sends until there is one")
+	}
+	if outcome.TapErr != nil {
+		out = append(out, "DNS answers are not stopped, so first packets to new addresses of names may be denied: "+outcome.TapErr.Error())
+	}
+	f.noted.mu.Lock()
+	drops := f.noted.drops
+	f.noted.mu.Unlock()
+	if drops != nil {
+		out = append(out, "denied packets are counted but not logged: "+drops.Error())
+	}
+	if err := f.scrapes.Err(); err != nil {
+		out = append(out, "metrics are not served: "+err.Error()+"; free the port, or set --metrics-addr or DOCKERWALL_METRICS_ADDR")
+	}
+	return out
+}
+
+// settingsAndHost are mistakes in settings, and what of the host a person should change.
+func (f *fence) settingsAndHost(good bool) []policy.Problem {
+	out := append([]policy.Problem{}, f.noted.settings...)
+	if good && f.kernel.Features().Owner && !f.kernel.Owned() {
+		out = append(out, policy.Problem{Severity: policy.Warning, Message: "the table was made without an owner: other programs can change it, which is repaired", Remedy: ownerRemedy})
+	}
+	left, err := nft.FindLeftovers()
+	if err != nil {
+		f.logger.Debug("could not look for rules of the old dockerwall", "err", err)
+	}
+	if !left.Empty() {
+		out = append(out, policy.Problem{
+			Severity: policy.Warning, Message: "rules of the old iptables dockerwall are still there and still filter",
+			Remedy: "remove them: " + strings.Join(left.Commands(), "; "),
+		})
+	}
+	return out
+}
+
+// resolverProblems are entries of the lists of resolvers that cannot be used.
+func (f *fence) resolverProblems() (out []policy.Problem) {
+	for _, p := range f.resolver.Servers().Problems {
+		out = append(out, policy.Problem{Severity: policy.Warning, Message: "an entry of the list of resolvers cannot be used: " + p.String(), Remedy: "correct the file or setting"})
+	}
+	return out
+}

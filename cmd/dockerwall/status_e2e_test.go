@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/internal/lab"
+)
+
+// status is what `dockerwall status` prints, with its exit code.
+func (w *world) status(t *testing.T, args ...string) (out, said string, code int) {
+	t.Helper()
+	return w.answer(t, append([]string{"status"}, args...)...)
+}
+
+func (w *world) answer(t *testing.T, args ...string) (out, said string, code int) {
+	t.Helper()
+	cmd := w.command(t.Context(), args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+}
+
+// told is the Status of `status -o json`.
+func (w *world) told(t *testing.T) (s api.Status, code int) {
+	t.Helper()
+	out, said, code := w.status(t, "-o", "json")
+	var object api.Object[api.Status]
+	if err := json.Unmarshal([]byte(out), &object); err != nil || object.Kind != api.KindStatus || object.APIVersion != api.Version {
+		t.Fatalf("%v: %s%s", err, out, said)
+	}
+	return object.Spec, code
+}
+
+// shown is a container in words: its mode, what is said of it, and its findings.
+func shown(c api.Container) string {
+	out := []string{c.Mode}
+	if note := strings.TrimSpace(c.Unfenced + c.Shares); note != "" {
+		out = append(out, note)
+	}
+	for _, f := range c.Findings {
+		out = append(out, f.Severity+": "+f.Message)
+	}
+	return strings.Join(out, "; ")
+}
+
+// TestStatusShowsEveryKindOfContainer also is row 13: a broken label concerns its container alone.
+func TestStatusShowsEveryKindOfContainer(t *testing.T) {
+	w := newWorld(t, lab.DockerOptions{})
+	w.names()
+	w.network(t, "free", "172.30.4.0/24", "")
+	w.docker(t, "network", "create", "-d=macvlan", "-o=parent=eth0", "lan")
+	d := w.start(t, "GATEWAY_NETWORKS=!free", "DEFAULT_OUTBOUND=203.0.113.9")
+	if s, code := w.told(t); code != exitOK || s.State != api.Enforcing || len(s.Degraded) > 0 || len(s.Containers) > 0 {
+		t.Errorf("exit %d: %+v", code, s)
+	}
+	run := func(name, network string, labels ...string) *box {
+		spec := lab.RunSpec{Name: name, Network: network, Labels: map[string]string{}}
+		for _, l := range labels {
+			key, value, _ := strings.Cut(l, "=")
+			spec.Labels["dockerwall."+key] = value
+		}
+		return w.run(t, spec)
+	}
+	good := run("good", web, "outbound=www.example.com, !10.0.0.0/8", "deny=reject")
+	wrong := run("wrong", web, "outbound=203.0.113.1, !203.0.113.2:99999")
+	run("audit", web, "mode=audit")
+	run("off", web, "mode=off")
+	run("free", "free")
+	run("bound", "free", "outbound=*")
+	run("host", "host")
+	run("none", "none")
+	run("lan", "lan")
+	run("shares", "container:"+good.ID)
+	w.docker(t, "network", "connect", "free", run("both", web).ID)
+
+	good.reaches(t, "tcp 203.0.113.9:80", "tcp 203.0.113.10:80")
+	wrong.reaches(t, "tcp 203.0.113.9:80")
+	wrong.isKeptFrom(t, "tcp 203.0.113.1:80", "tcp 203.0.113.2:80")
+	want := map[string]string{
+		"good": "enforce", "audit": "audit", "off": "off", "none": "enforce", "shares": "enforce; good",
+		"wrong": `enforce; error: "99999" is not a port, and a denial is lost with it: no allow beside it counts until that is corrected`,
+		"free":  "unfenced; network free is left alone (GATEWAY_NETWORKS)",
+		"bound": "unfenced; network free is left alone (GATEWAY_NETWORKS); error: the container's network is left alone (GATEWAY_NETWORKS); its labels do nothing there",
+		"host":  "unfenced; it is in the host's own network; warning: the container is in the host's own network, where nothing is fenced",
+		"lan":   "unfenced; network lan is of driver macvlan, which passes none of the host's hooks; warning: the container is on a network of driver macvlan: what it sends there passes none of the host's hooks",
+		"both":  "enforce; warning: the container is fenced, but also sits on a network that is not: a free way out",
+	}
+	var s api.Status
+	eventually(t, func() error {
+		var code int
+		s, code = w.told(t)
+		got := map[string]string{}
+		for _, c := range s.Containers {
+			got[c.Name] = shown(c)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || code != exitDegraded || s.State != api.Enforcing {
+			return fmt.Errorf("exit %d, %s (-want +got):\n%s", code, s.State, diff)
+		}
+		return nil
+	})
+	degraded := []string{"2 errors to correct (bound, wrong)", "both: the container is fenced, but also sits on a network that is not: a free way out (free)"}
+	if diff := cmp.Diff(degraded, s.Degraded); diff != "" {
+		t.Errorf("degraded (-want +got):\n%s", diff)
+	}
+	t.Run("with all about one", func(t *testing.T) { w.statusOfOne(t, good, s) })
+	t.Run("with a broken label's place and remedy", func(t *testing.T) {
+		i := slices.IndexFunc(s.Containers, func(c api.Container) bool { return c.Name == "wrong" })
+		f := s.Containers[i].Findings[0]
+		if f.Label != "dockerwall.outbound" || f.Position != 26 || f.Token != "!203.0.113.2:99999" || f.Remedy == "" {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("in every format without an escape", w.statusHasNoEscapes)
+	t.Run("and names complete", w.namesComplete)
+	t.Run("and of one that does not run says so", func(t *testing.T) {
+		if out, said, code := w.status(t, "goood"); out != "" || code != exitFailure || !strings.Contains(said, "did you mean good?") {
+			t.Errorf("exit %d: %s%s", code, out, said)
+		}
+	})
+	t.Run("and health sees a daemon that stands still", func(t *testing.T) { w.standsStill(t, d) })
+}
+
+// statusOfOne is about container good, which denied packets are known of.
+func (w *world) statusOfOne(t *testing.T, b *box, s api.Status) {
+	i := slices.IndexFunc(s.Containers, func(c api.Container) bool { return c.Name == "good" })
+	c := s.Containers[i]
+	tokens := []api.PolicyToken{
+		{Token: "www.example.com", Origin: "dockerwall.outbound"}, {Token: "!10.0.0.0/8", Origin: "dockerwall.outbound"},
+		{Token: "203.0.113.9", Origin: "DEFAULT_OUTBOUND"}, {Token: "_dns_", Origin: "implied"},
+	}
+	if diff := cmp.Diff(tokens, c.Policy); diff != "" {
+		t.Errorf("policy (-want +got):\n%s", diff)
+	}
+	if len(c.Names) != 1 || len(c.Names[0].Addrs) != 2 || !c.Names[0].Addrs[0].Expires.After(s.Time) {
+		t.Errorf("names: %+v", c.Names)
+	}
+	if c.Deny != "reject" || !slices.Contains(c.Addrs, b.addr(t, web)) || c.Sent.Packets == 0 {
+		t.Errorf("%+v", c)
+	}
+	before := c.Denied.Packets
+	for range 3 {
+		b.try(t.Context(), "tcp 203.0.113.77:80")
+	}
+	out, said, code := w.status(t, "good", "-o", "jsonl")
+	var line api.Object[api.Container]
+	if err := json.Unmarshal([]byte(out), &line); err != nil || line.Kind != "Container" || code != exitDegraded {
+		t.Fatalf("exit %d, %v: %s%s", code, err, out, said)
+	}
+	if n := line.Spec.Denied.Packets - before; n < 3 || line.Spec.History[len(line.Spec.History)-1]+line.Spec.History[len(line.Spec.History)-2] < n {
+		t.Errorf("%d denied, history %v", n, line.Spec.History)
+	}
+}
+
+func (w *world) statusHasNoEscapes(t *testing.T) {
+	for _, args := range [][]string{nil, {"-o=wide"}, {"-o=json"}, {"-o=yaml"}, {"-o=jsonl"}, {"good"}, {"wrong"}} {
+		out, said, code := w.status(t, args...)
+		if code != exitDegraded || said != "" || strings.Contains(out, "\x1b") || !strings.Contains(out, "good") && !strings.Contains(out, "wrong") {
+			t.Errorf("%q: exit %d: %s%s", args, code, out, said)
+		}
+	}
+}
+
+func (w *world) namesComplete(t *testing.T) {
+	out, _, code := w.answer(t, "__complete", "status", "")
+	if code != exitOK || !strings.HasPrefix(out, "audit\nboth\nbound\nfree\ngood\nhost\nlan\nnone\noff\nshares\nwrong\n:4\n") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// standsStill stops the daemon as a hang would.
+func (w *world) standsStill(t *testing.T, d *wall) {
+	if err := unix.Kill(d.cmd.Process.Pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	out, said, code := w.answer(t, "health")
+	if err := unix.Kill(d.cmd.Process.Pid, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if out != "" || code != exitFailure || !strings.HasPrefix(said, "unhealthy: ") {
+		t.Errorf("exit %d: %s%s", code, out, said)
+	}
+	w.healthy(t, d)
+}

@@ -1,0 +1,181 @@
+package status
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/docker"
+	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/reconcile"
+)
+
+// Labels by which compose and Swarm mark their containers.
+const (
+	composeProject = "com.docker.compose.project"
+	composeService = "com.docker.compose.service"
+	swarmService   = "com.docker.swarm.service.name"
+)
+
+// Modes of a container that package policy has no word for, and the words of dockerwall.deny.
+const (
+	unfenced = "unfenced"
+	dropped  = "drop"
+	rejected = "reject"
+)
+
+// host knows what all containers have in common.
+type host struct {
+	in       Input
+	fates    map[string]reconcile.Fate
+	byID     map[string]docker.Container
+	rules    map[string]nft.Container // by 12 digits
+	networks map[string]string        // names by ID
+	attached map[string][]string      // names of networks with an endpoint, by container ID
+	names    *names
+}
+
+func newHost(in Input) *host {
+	h := &host{
+		in: in, fates: reconcile.Fates(in.Outcome.State, in.Outcome.Ruleset), byID: map[string]docker.Container{},
+		rules: map[string]nft.Container{}, networks: map[string]string{}, attached: map[string][]string{}, names: newNames(in),
+	}
+	for _, c := range in.Outcome.State.Docker.Containers {
+		h.byID[c.ID] = c
+	}
+	for _, c := range in.Outcome.Ruleset.Containers {
+		h.rules[c.ID] = c
+	}
+	for _, n := range in.Outcome.State.Docker.Networks {
+		h.networks[n.ID] = n.Name
+		for _, e := range n.Endpoints {
+			h.attached[e.ContainerID] = append(h.attached[e.ContainerID], n.Name)
+		}
+	}
+	return h
+}
+
+// containers are the running ones, by name.
+func (h *host) containers(findings map[string][]api.Finding) []api.Container {
+	out := make([]api.Container, 0, len(h.fates))
+	for id, fate := range h.fates {
+		c := h.container(h.byID[id], fate)
+		c.Findings = append(c.Findings, findings[id]...)
+		slices.SortStableFunc(c.Findings, func(x, y api.Finding) int { return cmp.Compare(x.Severity, y.Severity) }) // errors first
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(x, y api.Container) int {
+		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.ID, y.ID))
+	})
+	return out
+}
+
+func (h *host) container(c docker.Container, fate reconcile.Fate) api.Container {
+	net := c // whose network and policy it has
+	if fate.Shares != "" {
+		net = h.byID[fate.Shares]
+	}
+	out := api.Container{
+		ID: c.ID, Name: c.Name, Image: c.Image, Project: c.Labels[composeProject],
+		Service: cmp.Or(c.Labels[composeService], c.Labels[swarmService]), Networks: h.networksOf(net), Addrs: h.addrs(net),
+		Unfenced: fate.Unfenced, Shares: h.byID[fate.Shares].Name, Deny: dropped, Outbound: outbound(c.Labels),
+		Policy: []api.PolicyToken{}, Names: []api.ResolvedName{}, Findings: []api.Finding{}, History: h.history(c.ID),
+	}
+	if fate.Unfenced != "" {
+		out.Mode = unfenced
+		return out
+	}
+	counts := h.policy(&out, net)
+	if fate.Shares == "" {
+		traffic := h.in.Counters.Containers[short(c.ID)]
+		out.Sent, out.Denied = api.Count(traffic.Sent), api.Count(traffic.Denied)
+		out.Findings = append(out.Findings, h.unheldDNS(c, counts)...)
+	}
+	return out
+}
+
+// policy tells what counts for a container that is fenced.
+func (h *host) policy(out *api.Container, c docker.Container) reconcile.Policy {
+	p := h.in.Outcome.State.Policy(c)
+	out.Mode = p.Mode.String()
+	if p.Reject {
+		out.Deny = rejected
+	}
+	for _, t := range p.Tokens {
+		out.Policy = append(out.Policy, api.PolicyToken{Token: t.String(), Origin: t.Origin})
+		if pattern, ok := t.Dest.(policy.Pattern); ok {
+			resolved, more := h.names.of(pattern, t.Deny)
+			for _, name := range resolved {
+				name.Token = t.String()
+				out.Names = append(out.Names, name)
+			}
+			out.MoreNames += more
+		}
+	}
+	return p
+}
+
+// outbound is the label as it stands; policy folds its case only to report it.
+func outbound(labels map[string]string) string { return labels[policy.LabelOutbound] }
+
+func (h *host) history(id string) []uint64 {
+	if h.in.History == nil {
+		return []uint64{}
+	}
+	return h.in.History(id)
+}
+
+// networksOf are names, sorted; of a network that no listing has, its ID is the name.
+func (h *host) networksOf(c docker.Container) []string {
+	out := slices.Clone(h.attached[c.ID])
+	for _, id := range c.Networks {
+		out = append(out, cmp.Or(h.networks[id], id))
+	}
+	slices.Sort(out)
+	if out = slices.Compact(out); out == nil {
+		return []string{}
+	}
+	return out
+}
+
+func (h *host) addrs(c docker.Container) []netip.Addr {
+	out := []netip.Addr{}
+	for _, e := range h.rules[short(c.ID)].Endpoints {
+		if !e.Addr.IsLinkLocalUnicast() { // each has one by itself
+			out = append(out, e.Addr)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+// unheldDNS says where a denial of _dns_ does not hold. A container on a network of its own asks Docker's resolver, which
+// from 28 on (API 1.48) passes the question on from the host's namespace, unless somebody set whom to ask
+// (daemon/libnetwork/resolver.go); a resolver on the host's loopback it always asked from there.
+func (h *host) unheldDNS(c docker.Container, p reconcile.Policy) []api.Finding {
+	s := h.in.Outcome.State.Resolvers
+	loopback := slices.ContainsFunc(s.Host, netip.Addr.IsLoopback)
+	switch {
+	case !p.Denies(policy.DNS), c.NetworkMode == "bridge", len(c.Resolvers) > 0, s.Set, !loopback && !fromHost(h.in.EngineAPI):
+		return nil
+	}
+	return []api.Finding{{
+		Severity: policy.Warning.String(), Token: "!" + policy.DNS.String(),
+		Message: "this Docker asks the host's resolvers from the host's own network, so questions that go through it are not denied",
+		Remedy:  `set "dns" in Docker's daemon.json, or create the container with --dns`,
+	}}
+}
+
+// fromHost says whether an Engine of that API version is Docker 28 or newer.
+func fromHost(version string) bool {
+	major, minor, _ := strings.Cut(version, ".")
+	a, err := strconv.Atoi(major)
+	b, err2 := strconv.Atoi(minor)
+	return err == nil && err2 == nil && (a > 1 || a == 1 && b >= 48)
+}
+
+func short(id string) string { return id[:min(12, len(id))] }
