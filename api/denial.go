@@ -20,8 +20,8 @@ type Denial struct {
 	Names       []string   `json:"names,omitempty"`     // that the address was the answer for, the name asked for first
 	Source      string     `json:"source,omitempty"`    // address, where there is no container
 	Interface   string     `json:"interface,omitempty"` // where there is no container
-	// Reason is denied (the policy allows it not), unknown, invalid, stray, multicast, cut or spoof; "other" is all of a
-	// container that has no destination of its own: noise, and what came after its record was full.
+	// Reason is denied (the policy allows it not), unknown, invalid, cut or spoof; "other" is all else of a container that
+	// has no destination of its own: stray segments, multicast, and what came after its record was full.
 	Reason string `json:"reason"`
 	// Verdict is denied, or audit when it passed all the same.
 	Verdict string `json:"verdict"`
@@ -31,6 +31,8 @@ type Denial struct {
 	Token string `json:"token,omitempty"`
 	// First says that this container never reached for it before, as far as is remembered.
 	First bool `json:"first,omitempty"`
+	// Lost is how many Denials before this one are missing, because their reader was too slow.
+	Lost uint64 `json:"lost,omitempty"`
 }
 
 // The verdicts of a [Denial].

@@ -13,6 +13,7 @@ const (
 	KindHealth      = "Health"
 	KindStatus      = "Status"
 	KindDenial      = "Denial"
+	KindDenials     = "Denials" // a list of them, from a command
 	KindExplanation = "Explanation"
 	KindSuggestions = "Suggestions"
 )

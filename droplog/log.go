@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +131,7 @@ func (l *Log) what(n line) []slog.Attr {
 	case packet.ProtoICMP, packet.ProtoICMPv6:
 		attrs = append(attrs, slog.Int("type", int(d.ICMPType)))
 	}
-	attrs = append(attrs, slog.String("protocol", protocol(d.Proto)))
+	attrs = append(attrs, slog.String("protocol", packet.ProtocolName(d.Proto)))
 	if names := l.opt.Names(d.Dst); len(names) > 0 {
 		attrs = append(attrs, slog.String("name", joined(names)))
 	}
@@ -150,19 +149,3 @@ func joined(names []string) string {
 
 // printable is a text of others, as a log line may show it.
 func printable(s string) string { return plain.Text(s, maxText) }
-
-func protocol(p uint8) string {
-	switch p {
-	case packet.ProtoTCP:
-		return "tcp"
-	case packet.ProtoUDP:
-		return "udp"
-	case packet.ProtoICMP:
-		return "icmp"
-	case packet.ProtoICMPv6:
-		return "icmpv6"
-	case packet.ProtoSCTP:
-		return "sctp"
-	}
-	return strconv.Itoa(int(p))
-}

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -15,13 +16,26 @@ import (
 // Count is packets and bytes (of the IP packet, without link headers).
 type Count struct{ Packets, Bytes uint64 }
 
+// less is a - b; counters are not read at one instant, so it may be below zero by some packets.
+func less(a, b uint64) uint64 { return a - min(a, b) }
+
 func (c Count) plus(d Count) Count { return Count{c.Packets + d.Packets, c.Bytes + d.Bytes} }
 
 // Counters are totals since the table was made; they survive commits and restarts of the daemon.
 type Counters struct {
 	Containers map[string]Traffic // by 12-digit ID
 	Reasons    map[Reason]Count   // denied under a reason of its own, of all containers and of none
-	placed     Count              // of Reasons[Invalid], what Containers have too
+	// Parts are the counters that what was denied to containers is the sum of, each as the kernel has it.
+	Parts []Part
+}
+
+// Part is one of the kernel's counters of what was denied to a container. It begins anew when its container or, with
+// Invalid, its address comes anew.
+type Part struct {
+	ID      string // of the container, 12 digits
+	Name    string // of the counter: no other has it
+	Invalid bool   // packets that conntrack could not place; they are under that reason too
+	Count
 }
 
 // Denied is all that was denied, or would have been, each packet once: of containers that are there, and of nobody. A
@@ -34,7 +48,12 @@ func (c Counters) Denied() Count {
 	for _, reason := range []Reason{Unknown, Cutoff, Spoof, Invalid} {
 		out = out.plus(c.Reasons[reason])
 	}
-	return Count{out.Packets - c.placed.Packets, out.Bytes - c.placed.Bytes}
+	for _, p := range c.Parts {
+		if p.Invalid { // counted twice
+			out = Count{less(out.Packets, p.Packets), less(out.Bytes, p.Bytes)}
+		}
+	}
+	return out
 }
 
 // Traffic is what one container sent, and what of it was denied (or would be, in audit).
@@ -50,7 +69,8 @@ type Denial struct {
 }
 
 // Counters reads the totals, in six dumps whatever the number of containers. What was sent is read
-// first: a packet denied meanwhile then counts as denied without having been sent, not as accepted.
+// first: a packet denied meanwhile then counts as denied without having been sent, not as accepted. What conntrack could
+// not place is read last: the total of that reason is then never more than what its sources account for.
 func (k *Kernel) Counters() (Counters, error) {
 	conn, err := dial(k.options, nftables.AsLasting())
 	if err != nil {
@@ -63,14 +83,6 @@ func (k *Kernel) Counters() (Counters, error) {
 			return Counters{}, err
 		}
 	}
-	for _, f := range families() {
-		err := out.addElements(conn, invalidSet(f), func(t *Traffic, c Count) {
-			t.Denied, out.placed = t.Denied.plus(c), out.placed.plus(c)
-		})
-		if err != nil {
-			return Counters{}, err
-		}
-	}
 	for _, table := range []*nftables.Table{ours(), portsTable()} {
 		objects, err := conn.GetNamedObjects(table)
 		if err != nil {
@@ -80,15 +92,26 @@ func (k *Kernel) Counters() (Counters, error) {
 			out.add(o)
 		}
 	}
+	for _, f := range families() {
+		if err := out.addElements(conn, invalidSet(f), addDenied); err != nil {
+			return Counters{}, err
+		}
+	}
 	return out, nil
 }
 
 // Traffic reads the totals of one container, for the moment before it goes: three small requests
 // rather than dumps of everything.
 func (k *Kernel) Traffic(c Container) (Traffic, error) {
+	out, err := k.CountersOf(c)
+	return out.Containers[c.ID], err
+}
+
+// CountersOf is [Kernel.Traffic] with the parts.
+func (k *Kernel) CountersOf(c Container) (Counters, error) {
 	conn, err := dial(k.options, nftables.AsLasting())
 	if err != nil {
-		return Traffic{}, explainErrno(fmt.Errorf("read counters of %s: %w", c.ID, err))
+		return Counters{}, explainErrno(fmt.Errorf("read counters of %s: %w", c.ID, err))
 	}
 	defer func() { _ = conn.CloseLasting() }()
 	out := Counters{Containers: map[string]Traffic{}, Reasons: map[Reason]Count{}}
@@ -96,25 +119,35 @@ func (k *Kernel) Traffic(c Container) (Traffic, error) {
 		f := familyOf(e.Addr)
 		key := []nftables.SetElement{{Key: []byte(keyOf(ifname(e.Bridge), addrBytes(e.Addr)))}}
 		if err := out.addElements(conn, sentSet(f), addSent, key...); err != nil {
-			return Traffic{}, err
+			return Counters{}, err
 		}
 		if err := out.addElements(conn, invalidSet(f), addDenied, key...); err != nil {
-			return Traffic{}, err
+			return Counters{}, err
 		}
 	}
 	if c.Mode == Off {
-		return out.Containers[c.ID], nil
+		return out, nil
 	}
 	counter, err := conn.GetObject(&nftables.NamedObj{Table: ours(), Name: chainOf(c.ID) + "_drop", Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	if err != nil {
-		return Traffic{}, fmt.Errorf("read counter of %s: %w", c.ID, err)
+		return Counters{}, fmt.Errorf("read counter of %s: %w", c.ID, err)
 	}
 	out.add(counter)
-	return out.Containers[c.ID], nil
+	return out, nil
 }
 
-func addSent(t *Traffic, c Count)   { t.Sent = t.Sent.plus(c) }
-func addDenied(t *Traffic, c Count) { t.Denied = t.Denied.plus(c) }
+func addSent(c *Counters, p Part) {
+	t := c.Containers[p.ID]
+	t.Sent = t.Sent.plus(p.Count)
+	c.Containers[p.ID] = t
+}
+
+func addDenied(c *Counters, p Part) {
+	t := c.Containers[p.ID]
+	t.Denied = t.Denied.plus(p.Count)
+	c.Containers[p.ID] = t
+	c.Parts = append(c.Parts, p)
+}
 
 func (c *Counters) add(o nftables.Obj) {
 	named, ok := o.(*nftables.NamedObj)
@@ -129,15 +162,13 @@ func (c *Counters) add(o nftables.Obj) {
 	if reason, ok := strings.CutPrefix(named.Name, "drop_"); ok {
 		c.Reasons[Reason(reason)] = count
 	} else if id := ContainerOf(named.Name); id != "" {
-		t := c.Containers[id]
-		t.Denied = t.Denied.plus(count)
-		c.Containers[id] = t
+		addDenied(c, Part{ID: id, Name: named.Name, Count: count})
 	}
 }
 
 // addElements adds what elements of a set counted, all of them or those of the given keys; their
 // comments name the container.
-func (c *Counters) addElements(conn *nftables.Conn, name string, add func(*Traffic, Count), keys ...nftables.SetElement) error {
+func (c *Counters) addElements(conn *nftables.Conn, name string, add func(*Counters, Part), keys ...nftables.SetElement) error {
 	set := &nftables.Set{Table: ours(), Name: name}
 	elements, err := conn.FindSetElements(set, keys)
 	if err != nil {
@@ -145,9 +176,7 @@ func (c *Counters) addElements(conn *nftables.Conn, name string, add func(*Traff
 	}
 	for _, e := range elements {
 		if id := ContainerOf(e.Comment); id != "" && e.Counter != nil {
-			t := c.Containers[id]
-			add(&t, Count{e.Counter.Packets, e.Counter.Bytes})
-			c.Containers[id] = t
+			add(c, Part{ID: id, Name: name + " " + hex.EncodeToString(e.Key), Invalid: true, Count: Count{e.Counter.Packets, e.Counter.Bytes}})
 		}
 	}
 	return nil
@@ -156,20 +185,40 @@ func (c *Counters) addElements(conn *nftables.Conn, name string, add func(*Traff
 // Denials reads a container's record of denied destinations, at most 1,024 of each family. What is
 // not in it is in the container's total all the same.
 func (k *Kernel) Denials(id string) ([]Denial, error) {
+	out, err := k.Records([]string{id})
+	return out[id], err
+}
+
+// Records is [Kernel.Denials] for many containers, by 12-digit ID. With an error it has those that could be read.
+func (k *Kernel) Records(ids []string) (map[string][]Denial, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: k.options.NetNS})
 	if err != nil {
 		return nil, explainErrno(fmt.Errorf("read denials: %w", err))
 	}
 	defer func() { _ = conn.Close() }()
+	out := make(map[string][]Denial, len(ids))
+	var failed error // the last: they are alike
+	for _, id := range ids {
+		denials, err := k.recordOf(conn, id)
+		if err != nil {
+			failed = fmt.Errorf("read denials of %s: %w", id, err)
+			continue
+		}
+		out[id] = denials
+	}
+	return out, failed
+}
+
+func (k *Kernel) recordOf(conn *netlink.Conn, id string) ([]Denial, error) {
 	var out []Denial
 	for _, f := range families() {
 		name := deniedSet(chainOf(id), f).Name
-		if set := k.lastSet(name); !set {
+		if !k.lastSet(name) {
 			continue
 		}
 		messages, err := conn.Execute(dumpRequest(unix.NFPROTO_INET, unix.NFT_MSG_GETSETELEM, TableName, name))
 		if err != nil {
-			return nil, fmt.Errorf("read denials of %s: %w", id, err)
+			return nil, err
 		}
 		for _, m := range messages {
 			out = append(out, denialsIn(m, f)...)

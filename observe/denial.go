@@ -25,7 +25,7 @@ type Denial struct {
 	ID             uint64 // grows by one with each that a [Feed] publishes
 	Time           time.Time
 	Subject        Subject
-	ContainerID    string // 64 hex digits; "" when nobody knows whose it is
+	ContainerID    string // 64 hex digits, 12 from a [Ledger]; "" when nobody knows whose it is
 	Target         Target
 	Names          []string // what Dst is called, the latest first
 	Host           bool     // Dst is the host's own
@@ -36,6 +36,7 @@ type Denial struct {
 	Source         netip.Addr // of packets of nobody we know
 	Interface      string     // likewise
 	First          bool       // the subject never reached for it before
+	Lost           uint64     // Denials before it that who follows lost, see [Feed.Follow]
 }
 
 // ReasonOther is the reason of packets that have no destination of their own.

@@ -101,6 +101,15 @@ func (r *Resolver) NamesOf(addr netip.Addr) []string {
 	return slices.Sorted(slices.Values(r.reverse.names(addr)))
 }
 
+// CalledOf is [Resolver.NamesOf] in another order: the name of the latest answer comes first.
+func (r *Resolver) CalledOf(addr netip.Addr) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := slices.Clone(r.reverse.names(addr))
+	slices.Reverse(names)
+	return names
+}
+
 // refused counts and logs what the guard does not let an answer open. The caller holds the lock.
 func (r *Resolver) refused(name string, addr netip.Addr, reason string) {
 	if r.told.note(name, reason, time.Now()) {

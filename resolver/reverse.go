@@ -42,8 +42,9 @@ func (v *reverse) put(addr netip.Addr, name string) {
 	if v.young == nil {
 		v.young = make(map[netip.Addr][]string)
 	}
-	if !slices.Contains(known, name) {
-		known = append(slices.Clone(known[max(0, len(known)-maxReverseNames+1):]), name)
+	if len(known) == 0 || known[len(known)-1] != name {
+		known = slices.DeleteFunc(slices.Clone(known), func(other string) bool { return other == name })
+		known = append(known[max(0, len(known)-maxReverseNames+1):], name)
 	}
 	v.young[addr] = known
 }

@@ -36,6 +36,11 @@ func TestNamesOfAddresses(t *testing.T) {
 	if got := names("192.0.2.1"); got != "a.example.org c.example.org www.example.org" {
 		t.Errorf("a fourth name: %q, want the latest three", got)
 	}
+	r.Learn(replied(said("a.example.org", 0, "192.0.2.1")))
+	if got := r.CalledOf(netip.MustParseAddr("192.0.2.1")); !slices.Equal(got, []string{"a.example.org", "c.example.org", "www.example.org"}) {
+		t.Errorf("the latest first: %v", got)
+	}
+	r.CalledOf(netip.MustParseAddr("192.0.2.1"))[0] = "changed by the caller"
 	r.NamesOf(netip.MustParseAddr("192.0.2.1"))[0] = "changed by the caller"
 	if got := names("192.0.2.1"); got != "a.example.org c.example.org www.example.org" {
 		t.Errorf("then %q", got)

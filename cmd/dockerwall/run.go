@@ -21,6 +21,7 @@ import (
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/metrics"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/observe"
 	"github.com/dockerwall/dockerwall/reconcile"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -59,6 +60,8 @@ type fence struct {
 	scrapes  *metrics.Server
 	drops    *droplog.Reader
 	dropLog  *droplog.Log
+	observer *observe.Observer
+	feed     *observe.Feed
 	api      *api.Server
 	answers  *answers
 	noted    remembered
@@ -90,6 +93,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	}
 	config = features(config, f.kernel.Features())
 	left, err := nft.ReadLive(nft.Options{})
+	fresh := err == nil && !left.Exists
 	if err != nil {
 		logger.Warn("addresses of names in the table that stands are not taken over", "err", err)
 	}
@@ -122,6 +126,9 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 		return nil, err
 	}
 	f.answers = newAnswers(f, modes, s.dnsHold != "off", number)
+	if err := f.observe(fresh); err != nil {
+		return nil, err
+	}
 	return f, f.outside(s, config)
 }
 
@@ -139,11 +146,13 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 		return usageError{err}
 	}
 	f.dropLog = droplog.NewLog(droplog.LogOptions{Logger: f.logger, Container: f.containerName, Names: f.resolver.NamesOf})
-	f.drops, err = droplog.New(droplog.Options{Group: config.LogGroup, Handle: f.dropLog.Handle, Lost: f.metrics.NflogLost, Logger: f.logger})
+	f.drops, err = droplog.New(droplog.Options{Group: config.LogGroup, Handle: f.dropped, Lost: f.metrics.NflogLost, Logger: f.logger})
 	if err != nil {
 		return err
 	}
-	f.api, err = api.New(api.Options{Path: s.socket, Logger: f.logger, Health: f.health, Status: f.status, Flush: f.flush})
+	f.api, err = api.New(api.Options{
+		Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush, Status: f.status, Denials: f.denials,
+	})
 	return err
 }
 
@@ -167,6 +176,7 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.beat(ctx) })
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
+	g.Go(func() error { return f.observer.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })
 	g.Go(func() error { return f.sample(ctx) })
 	g.Go(func() error { return f.watchFlush(ctx) })
@@ -217,6 +227,7 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.reportRepair(o.Report)
 		f.reportOwner(o.Report)
 		f.cutter.Follow(o.State, o.Ruleset)
+		f.observer.Committed()
 	}
 	if o.Report.Changed || o.Refused {
 		f.metrics.Applied(o.Report.Took, o.Err)
@@ -284,17 +295,4 @@ func (f *fence) watchFlush(ctx context.Context) error {
 		}
 		return errFlushed
 	}
-}
-
-// containerDNS are the resolvers that containers bring with --dns.
-func (f *fence) containerDNS() []netip.Addr {
-	if f.loop == nil { // asked by resolver.New
-		return nil
-	}
-	outcome, _ := f.loop.Last()
-	var out []netip.Addr
-	for _, c := range outcome.State.Docker.Containers {
-		out = append(out, c.Resolvers...)
-	}
-	return out
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -90,6 +91,7 @@ func (f *fence) leaving(containers []nft.Container) {
 		out = append(out, f.container(byID[c.ID], traffic))
 	}
 	f.metrics.Observe(out)
+	f.observer.Leaving(containers)
 }
 
 func containersByID(h docker.Host) map[string]docker.Container {
@@ -159,4 +161,17 @@ func portsDegraded(r nft.Ruleset) string {
 		return ""
 	}
 	return "addresses are not bound to bridge ports, which this kernel cannot do: a container with NET_RAW can send with another's address; cap_drop NET_RAW closes that"
+}
+
+// containerDNS are the resolvers that containers bring with --dns.
+func (f *fence) containerDNS() []netip.Addr {
+	if f.loop == nil { // asked by resolver.New
+		return nil
+	}
+	outcome, _ := f.loop.Last()
+	var out []netip.Addr
+	for _, c := range outcome.State.Docker.Containers {
+		out = append(out, c.Resolvers...)
+	}
+	return out
 }
