@@ -1,6 +1,10 @@
 package packet
 
-import "strconv"
+import (
+	"maps"
+	"slices"
+	"strconv"
+)
 
 // ProtocolName is "tcp", "udp", "icmp", "icmpv6" or "sctp", else the number.
 func ProtocolName(p uint8) string {
@@ -20,6 +24,9 @@ func ParseProtocol(s string) (p uint8, ok bool) {
 	n, err := strconv.ParseUint(s, 10, 8)
 	return uint8(n), err == nil
 }
+
+// ProtocolNames are the names there are, sorted.
+func ProtocolNames() []string { return slices.Sorted(maps.Keys(protocols())) }
 
 func protocols() map[string]uint8 {
 	return map[string]uint8{"tcp": ProtoTCP, "udp": ProtoUDP, "icmp": ProtoICMP, "icmpv6": ProtoICMPv6, "sctp": ProtoSCTP}
