@@ -2,7 +2,6 @@ package observe
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -62,19 +61,12 @@ func (d *Decisions) Add(denials []Denial) {
 	d.note(d.write(text))
 }
 
-// Reopen closes the file, which the next line opens again: somebody has moved it away.
+// Reopen closes the file, which the next line opens again: somebody has moved it away, or there is no next line.
 func (d *Decisions) Reopen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.close()
 	d.retry = time.Time{}
-}
-
-// Run closes the file when ctx is done, and returns nil.
-func (d *Decisions) Run(ctx context.Context) error {
-	<-ctx.Done()
-	d.Reopen()
-	return nil
 }
 
 func (d *Decisions) encode(denials []Denial) []byte {

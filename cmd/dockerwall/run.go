@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,11 +34,12 @@ func newRun(env environment) *cobra.Command {
 		Long: `Run builds one nftables table from Docker's state and keeps it true. The table stays when the daemon
 ends: what was allowed goes on, what was denied stays denied. "dockerwall nft flush" removes it.`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			hup := catchHangup()
 			d, err := newDaemon(c.Context(), s, env)
 			if err != nil {
 				return err
 			}
-			return d.run(c.Context())
+			return d.run(c.Context(), hup)
 		},
 	}
 	declare(c, env, append(append(s.common(), s.policy()...), s.daemon()...))
@@ -49,25 +51,26 @@ var errFlushed = errors.New("the table was removed by request")
 
 // fence is the daemon: every part, made but not yet running.
 type fence struct {
-	logger   *slog.Logger
-	kernel   *nft.Kernel
-	engine   *docker.Client
-	ports    *hostnet.Ports
-	resolver *resolver.Resolver
-	loop     *reconcile.Loop
-	cutter   *reconcile.Cutter
-	metrics  *metrics.Metrics
-	scrapes  *metrics.Server
-	drops    *droplog.Reader
-	dropLog  *droplog.Log
-	observer *observe.Observer
-	feed     *observe.Feed
-	api      *api.Server
-	answers  *answers
-	noted    remembered
-	flushed  chan struct{}
-	commits  atomic.Int64 // that changed something
-	foreign  atomic.Bool  // somebody else changed the table, and it is not repaired yet
+	logger    *slog.Logger
+	kernel    *nft.Kernel
+	engine    *docker.Client
+	ports     *hostnet.Ports
+	resolver  *resolver.Resolver
+	loop      *reconcile.Loop
+	cutter    *reconcile.Cutter
+	metrics   *metrics.Metrics
+	scrapes   *metrics.Server
+	drops     *droplog.Reader
+	dropLog   *droplog.Log
+	observer  *observe.Observer
+	feed      *observe.Feed
+	decisions *observe.Decisions // nil without --decision-log
+	api       *api.Server
+	answers   *answers
+	noted     remembered
+	flushed   chan struct{}
+	commits   atomic.Int64 // that changed something
+	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
 }
 
 // newDaemon makes the parts. What it opens is closed by run.
@@ -145,6 +148,9 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 	if f.scrapes, err = metrics.NewServer(metrics.ServerOptions{Addr: s.metricsAddr, Metrics: f.metrics, Logger: f.logger}); err != nil {
 		return usageError{err}
 	}
+	if err := f.decisionLog(s.decisionLog); err != nil {
+		return err
+	}
 	f.dropLog = droplog.NewLog(droplog.LogOptions{Logger: f.logger, Container: f.containerName, Names: f.resolver.NamesOf})
 	f.drops, err = droplog.New(droplog.Options{Group: config.LogGroup, Handle: f.dropped, Lost: f.metrics.NflogLost, Logger: f.logger})
 	if err != nil {
@@ -158,7 +164,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 
 // run is the whole picture of concurrency: every goroutine of the daemon starts here or is owned by
 // what starts here.
-func (f *fence) run(ctx context.Context) error {
+func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	defer func() { _ = f.kernel.Close() }()
 	defer func() { _ = f.kernel.ApplyTap(nft.Tap{}) }() // where the kernel does not end it with us
 	defer func() { _ = f.engine.Close() }()
@@ -180,6 +186,7 @@ func (f *fence) run(ctx context.Context) error {
 	g.Go(func() error { return f.scrapes.Run(ctx) })
 	g.Go(func() error { return f.sample(ctx) })
 	g.Go(func() error { return f.watchFlush(ctx) })
+	g.Go(func() error { return f.reload(ctx, hup) })
 	err := g.Wait()
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	if errors.Is(err, errFlushed) || errors.Is(err, nft.ErrRemoved) {

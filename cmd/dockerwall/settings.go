@@ -32,6 +32,7 @@ type settings struct {
 	dnsHold     string
 	dnsQueue    string
 	trustImages string
+	decisionLog string
 
 	problems []policy.Problem // in them, once config has read them
 }
@@ -84,6 +85,7 @@ func (s *settings) daemon() []setting {
 		{"dns-queue", "DOCKERWALL_DNS_QUEUE", "", &s.dnsQueue, strconv.Itoa(defaultDNSQueue),
 			"number of the nfqueue queue that DNS answers wait in, or of the nflog group of copies"},
 		{"metrics-addr", "DOCKERWALL_METRICS_ADDR", "", &s.metricsAddr, ":50000", "where /metrics listens; off for nowhere"},
+		{"decision-log", "DOCKERWALL_DECISION_LOG", "", &s.decisionLog, "", "file that gets a line of JSON for each denial; SIGHUP opens it anew"},
 		{"metrics-destination", "DOCKERWALL_METRICS_DESTINATION", "", &s.metricsBy, "ip",
 			"how dockerwall_dropped_packets names destinations: ip, domain, prefix or none"},
 	}
