@@ -8,7 +8,7 @@ BENCH    ?= .
 TIMEOUT  ?= 14m
 GOLANGCI ?= v2.15.0
 
-.PHONY: help build run demo test check setup lint fuzz bench bench-dns clean
+.PHONY: help build run demo test check setup lint fuzz bench bench-dns screenshots clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -35,7 +35,7 @@ check: ## gofmt and go vet
 
 # Without root the tests that need it skip with a reason; then nothing is fetched.
 setup:
-	@./internal/lab/setup.sh
+	@./internal/lab/setup.sh tests
 	@[ "$$(id -u)" != 0 ] || $(GO) run ./internal/lab/fetch
 
 lint: check ## golangci-lint v2 (.golangci.yml); the first time it is built, which takes some minutes
@@ -59,6 +59,11 @@ bench-dns: ## what holding DNS answers costs, and what is lost without, side by 
 	@./internal/lab/setup.sh
 	@$(GO) build -o .cache/bin/benchdns ./internal/lab/benchdns
 	@./.cache/bin/benchdns $(ARGS)
+
+screenshots: ## what a browser shows of the status page, into docs/images
+	@./internal/lab/setup.sh tests
+	@mkdir -p docs/images
+	$(GO) test -count=1 -run TestAPersonCanReadThePage ./page -screenshots "$(CURDIR)/docs/images"
 
 clean: ## removes what was built and fetched
 	rm -rf bin .cache

@@ -26,19 +26,15 @@ const (
 	goodbye        = 2 * time.Second // for requests still running at the end
 )
 
-const landingPage = `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>dockerwall</title></head>
-<body><h1>dockerwall</h1><p><a href="/metrics">Metrics</a></p></body></html>
-`
-
 // ServerOptions are the options of a [Server].
 type ServerOptions struct {
 	Addr    string // host:port; "" or "off" serves nothing
 	Metrics *Metrics
+	Pages   http.Handler // of every path but /metrics; nil has none
 	Logger  *slog.Logger // nil discards
 }
 
-// Server serves /metrics over HTTP, read-only, to whoever reaches it.
+// Server serves /metrics over HTTP, read-only, to whoever reaches it, and the Pages beside it.
 type Server struct {
 	opt    ServerOptions
 	listen func(ctx context.Context, network, addr string) (net.Listener, error)
@@ -151,10 +147,13 @@ func (s *Server) handler() http.Handler {
 		CoalesceGather:      true,
 		Timeout:             scrapeTimeout,
 	}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(landingPage))
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "use GET", http.StatusMethodNotAllowed)
 	})
+	if s.opt.Pages != nil {
+		mux.Handle("/", s.opt.Pages)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")

@@ -28,7 +28,8 @@ func (l lines) Handle(_ context.Context, r slog.Record) error { l.out <- r.Messa
 func serving(t *testing.T, addr string) <-chan string {
 	t.Helper()
 	out := make(chan string, 100)
-	s, err := NewServer(ServerOptions{Addr: addr, Metrics: scraped(t, always(busy())), Logger: slog.New(lines{slog.DiscardHandler, out})})
+	pages := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "a page", http.StatusTeapot) })
+	s, err := NewServer(ServerOptions{Addr: addr, Metrics: scraped(t, always(busy())), Pages: pages, Logger: slog.New(lines{slog.DiscardHandler, out})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,15 +98,13 @@ func TestServerAnswers(t *testing.T) {
 		status       int
 		kind, text   string
 	}{
-		"metrics":             {"GET", "/metrics", nil, 200, "text/plain", `dockerwall_dropped_packets{destination="198.51.100.9",domains="a.example.com,b.example.com",id="3f2a91b0c4d5e6f7a8",`},
-		"openmetrics":         {"GET", "/metrics", om, 200, "application/openmetrics-text", "\n# EOF\n"},
-		"go's and process's":  {"GET", "/metrics", nil, 200, "text/plain", "process_resident_memory_bytes"},
-		"head":                {"HEAD", "/metrics", nil, 200, "text/plain", ""},
-		"landing page":        {"GET", "/", nil, 200, "text/html", `href="/metrics"`},
-		"nothing else":        {"GET", "/status", nil, 404, "text/plain", ""},
-		"no posting":          {"POST", "/metrics", nil, 405, "text/plain", ""},
-		"no deleting":         {"DELETE", "/", nil, 405, "text/plain", ""},
-		"no flushing on here": {"POST", "/v1/flush", nil, 404, "text/plain", ""},
+		"metrics":            {"GET", "/metrics", nil, 200, "text/plain", `dockerwall_dropped_packets{destination="198.51.100.9",domains="a.example.com,b.example.com",id="3f2a91b0c4d5e6f7a8",`},
+		"openmetrics":        {"GET", "/metrics", om, 200, "application/openmetrics-text", "\n# EOF\n"},
+		"go's and process's": {"GET", "/metrics", nil, 200, "text/plain", "process_resident_memory_bytes"},
+		"head":               {"HEAD", "/metrics", nil, 200, "text/plain", ""},
+		"pages beside it":    {"GET", "/status", nil, 418, "text/plain", "a page"},
+		"no posting":         {"POST", "/metrics", nil, 405, "text/plain", ""},
+		"no deleting":        {"DELETE", "/metrics", nil, 405, "text/plain", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

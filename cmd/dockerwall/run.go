@@ -145,9 +145,6 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if f.scrapes, err = metrics.NewServer(metrics.ServerOptions{Addr: s.metricsAddr, Metrics: f.metrics, Logger: f.logger}); err != nil {
-		return usageError{err}
-	}
 	if err := f.decisionLog(s.decisionLog); err != nil {
 		return err
 	}
@@ -156,10 +153,13 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 	if err != nil {
 		return err
 	}
-	f.api, err = api.New(api.Options{
+	socket := api.Options{
 		Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush, Status: f.status, Denials: f.denials,
-	})
-	return err
+	}
+	if f.api, err = api.New(socket); err != nil {
+		return err
+	}
+	return f.listen(s, socket)
 }
 
 // run is the whole picture of concurrency: every goroutine of the daemon starts here or is owned by

@@ -26,6 +26,7 @@ type settings struct {
 	socket      string
 	metricsAddr string
 	metricsBy   string
+	webAllow    string
 	nflogGroup  string
 	resolvers   string
 	private     string
@@ -88,6 +89,8 @@ func (s *settings) daemon() []setting {
 		{"decision-log", "DOCKERWALL_DECISION_LOG", "", &s.decisionLog, "", "file that gets a line of JSON for each denial; SIGHUP opens it anew"},
 		{"metrics-destination", "DOCKERWALL_METRICS_DESTINATION", "", &s.metricsBy, "ip",
 			"how dockerwall_dropped_packets names destinations: ip, domain, prefix or none"},
+		{"web-allow", "DOCKERWALL_WEB_ALLOW", "", &s.webAllow, "",
+			"who may see the status page besides this host, prefixes by comma; containers never do"},
 	}
 }
 

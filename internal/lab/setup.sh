@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the programs and libraries that the tests and the demo use, with apt-get, and says which. Does nothing when
 # all are there. None of these packages starts a service. The Engine itself is never installed: see fetch.go.
+# With the argument "tests", also what only tests use.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 missing=
@@ -20,6 +21,10 @@ program man man-db # the manual pages are read once
 library libdevmapper.so.1.02.1 libdevmapper1.02.1 # these three: dockerd and runc
 library libseccomp.so.2 libseccomp2
 library libsystemd.so.0 libsystemd0
+if [ "${1:-}" = tests ]; then
+	program chromium chromium # these two look at the status page
+	program w3m w3m
+fi
 
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
