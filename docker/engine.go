@@ -12,9 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 )
@@ -29,6 +31,8 @@ type engine interface {
 	NetworkList(context.Context, network.ListOptions) ([]network.Summary, error)
 	NetworkInspect(ctx context.Context, id string, o network.InspectOptions) (network.Inspect, error)
 	ImageList(context.Context, image.ListOptions) ([]image.Summary, error)
+	ServerVersion(context.Context) (types.Version, error)
+	Info(context.Context) (system.Info, error)
 	ClientVersion() string
 	Close() error
 

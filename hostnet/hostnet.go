@@ -25,6 +25,8 @@ type Bridge struct {
 	Name  string
 	MAC   [6]byte      // of the host on it
 	Addrs []netip.Addr // of the host on it, link-local ones included, as in Interfaces
+	// NoLinkLocalLearn says that the bridge does not learn from frames to the groups 01:80:c2:00:00:0X.
+	NoLinkLocalLearn bool
 }
 
 // Read lists the namespace of the calling thread over rtnetlink: /sys would show the namespace that
@@ -107,7 +109,7 @@ func dump(request, reply uint16, each func([]byte), parts ...nl.NetlinkRequestDa
 // addBridge checks the kind again: a kernel without bridges knows no such filter.
 func (r *reading) addBridge(message []byte) {
 	if l, ok := readLink(message); ok && l.kind == "bridge" {
-		r.bridges[l.index] = &Bridge{Name: l.name, MAC: l.mac}
+		r.bridges[l.index] = &Bridge{Name: l.name, MAC: l.mac, NoLinkLocalLearn: l.noLinkLocalLearn}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -107,6 +108,9 @@ func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 				return err
 			}
 		}
+		if out, err := exec.Command("ip", "link", "set", "dev", "virbr0", "type", "bridge", "no_linklocal_learn", "1").CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
 		tunnel := veth("wg0")
 		if err := addLink(tunnel); err != nil {
 			return err
@@ -133,6 +137,9 @@ func TestReadTellsBridgesAndEveryAddress(t *testing.T) {
 	}
 	if docker0, mac := got.Bridges[1], [6]byte{2, 0x42, 0x17, 0, 0, 1}; docker0.MAC != mac {
 		t.Errorf("the MAC of docker0 is %x, want %x", docker0.MAC, mac)
+	}
+	if !got.Bridges[2].NoLinkLocalLearn || got.Bridges[0].NoLinkLocalLearn || got.Bridges[1].NoLinkLocalLearn {
+		t.Errorf("who learns from link-local groups: %+v", got.Bridges)
 	}
 	if diff := cmp.Diff([]string{"172.17.0.1", "fd00:17::1", "fe80::17"}, texts(got.Bridges[1].Addrs)); diff != "" {
 		t.Errorf("addresses of docker0 (-want +got):\n%s", diff)

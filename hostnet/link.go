@@ -19,6 +19,8 @@ type link struct {
 	peer    int32 // of a veth: the other end's index in its own namespace
 	peerNet int32 // the ID of that namespace as this one numbers them; here if it is this one
 	carrier bool  // both ends are up
+
+	noLinkLocalLearn bool // of a bridge
 }
 
 const here = -1
@@ -50,8 +52,13 @@ func readLink(message []byte) (l link, ok bool) {
 		case unix.IFLA_LINKINFO:
 			attributes.Nested(func(info *netlink.AttributeDecoder) error {
 				for info.Next() {
-					if info.Type() == unix.IFLA_INFO_KIND {
+					switch info.Type() {
+					case unix.IFLA_INFO_KIND:
 						l.kind = string(bytes.TrimRight(info.Bytes(), "\x00"))
+					case unix.IFLA_INFO_DATA: // after the kind: net/core/rtnetlink.c, rtnl_link_info_fill
+						if l.kind == "bridge" {
+							info.Nested(l.readBridge)
+						}
 					}
 				}
 				return info.Err()
@@ -59,6 +66,17 @@ func readLink(message []byte) (l link, ok bool) {
 		}
 	}
 	return l, attributes.Err() == nil
+}
+
+// readBridge reads the switches of a bridge (kernel 5.0, a428afe82f98; linux/if_bridge.h).
+func (l *link) readBridge(data *netlink.AttributeDecoder) error {
+	const noLinkLocalLearn = 1 << 0 // BR_BOOLOPT_NO_LL_LEARN
+	for data.Next() {
+		if b := data.Bytes(); data.Type() == unix.IFLA_BR_MULTI_BOOLOPT && len(b) >= 4 { // struct br_boolopt_multi: values, mask
+			l.noLinkLocalLearn = binary.NativeEndian.Uint32(b)&noLinkLocalLearn != 0
+		}
+	}
+	return data.Err()
 }
 
 // linkRequest asks for one interface by index, or with index 0 for all, without counters.

@@ -42,6 +42,8 @@ type Engine struct {
 	refused    []string
 	faults     map[string]Fault
 	min, max   string
+
+	version, info map[string]any
 }
 
 // New starts an Engine on a unix socket of its own; it ends with the test. It has no containers, no
@@ -63,6 +65,8 @@ func New(tb testing.TB) *Engine {
 		faults:     map[string]Fault{},
 		min:        "1.24",
 		max:        "1.51",
+		version:    map[string]any{"Version": "28.5.2", "Components": []any{map[string]any{"Name": "Engine", "Version": "28.5.2"}}},
+		info:       map[string]any{"OperatingSystem": "Debian GNU/Linux 13 (trixie)"},
 	}
 	e.Up()
 	tb.Cleanup(func() {
@@ -124,6 +128,13 @@ func (e *Engine) SetVersions(oldest, newest string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.min, e.max = oldest, newest
+}
+
+// SetAbout replaces the answers to GET /version and GET /info, in the Engine's own words.
+func (e *Engine) SetAbout(version, info map[string]any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.version, e.info = version, info
 }
 
 // PutContainer adds or replaces a container without an event. Resolvers are its --dns.

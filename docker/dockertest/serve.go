@@ -25,6 +25,8 @@ const (
 	ListNetworks     = "/networks"
 	InspectNetwork   = "/networks/{id}"
 	ListImages       = "/images/json"
+	Version          = "/version"
+	Info             = "/info"
 )
 
 // Fault is what goes wrong at an endpoint; the zero value is nothing. Status and Cut come after Wait.
@@ -149,6 +151,10 @@ func (e *Engine) value(r *http.Request, a answer) (value any, found bool) {
 	case InspectNetwork:
 		n, ok := e.networks[a.id]
 		return withEndpoints(n), ok
+	case Version:
+		return e.version, true
+	case Info:
+		return e.info, true
 	case ListImages:
 		images := []any{}
 		for id, labels := range e.images {
