@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/dockerwall/dockerwall/doctor"
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
@@ -50,6 +51,12 @@ func TestTheImageFencesItsNeighbours(t *testing.T) {
 		if w.scrape(t).packets(b, "drop") == 0 {
 			t.Error("nothing is counted as dropped")
 		}
+		d := examined(t, w.engine.Command(t.Context(), "exec", "dockerwall", "/dockerwall", "doctor", "-o", "json"))
+		d.fails(t)
+		d.has(t, "boot", doctor.Warn, "as a container")
+		d.has(t, "daemon", doctor.OK, "is healthy")
+		d.has(t, "nflog-group", doctor.OK, "dockerwall's")
+		d.has(t, "docker-iptables", doctor.OK) // by the mount of /etc/docker
 	})
 	t.Run("killed, it leaves its neighbours fenced", func(t *testing.T) {
 		b.reaches(t, "tcp 203.0.113.10:443")

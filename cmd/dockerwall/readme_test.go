@@ -152,7 +152,7 @@ func TestReadmeHasTheComposeFile(t *testing.T) {
 }
 
 func TestDocumentsExist(t *testing.T) {
-	for _, name := range []string{"README.md", "docs/migrate.md", "docs/limits.md", "docs/metrics.md", "docs/dns.md", "docs/paths.md", "docs/threat-model.md"} {
+	for _, name := range []string{"README.md", "docs/migrate.md", "docs/limits.md", "docs/metrics.md", "docs/dns.md", "docs/doctor.md", "docs/paths.md", "docs/threat-model.md"} {
 		for _, link := range regexp.MustCompile(`\]\(([^):" ]+)[)" ]`).FindAllStringSubmatch(document(t, name), -1) {
 			if _, err := os.Stat(filepath.Join("..", "..", filepath.Dir(name), link[1])); errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s links to %s, which does not exist", name, link[1])
