@@ -32,7 +32,7 @@ func containerFrom(s container.Summary) Container {
 		NetworkMode:  mode,
 		Labels:       s.Labels,
 		Networks:     attachedTo(s),
-		EngineSocket: slices.ContainsFunc(s.Mounts, func(m container.MountPoint) bool { return showsSocket(m.Source) }),
+		EngineSocket: slices.ContainsFunc(s.Mounts, func(m container.MountPoint) bool { return ShowsSocket(m.Source) }),
 	}
 }
 
@@ -51,9 +51,9 @@ func attachedTo(s container.Summary) []string {
 	return out
 }
 
-// showsSocket says whether a path of the host is a container engine's socket or a directory that holds one: Docker's,
+// ShowsSocket says whether a path of the host is a container engine's socket or a directory that holds one: Docker's,
 // Podman's or containerd's, with which a container can make others as it likes. /var/run is /run.
-func showsSocket(source string) bool {
+func ShowsSocket(source string) bool {
 	source = path.Clean(source)
 	if base := path.Base(source); base == "docker.sock" || base == "podman.sock" || base == "containerd.sock" {
 		return true

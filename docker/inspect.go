@@ -208,9 +208,15 @@ func ownFrom(answer container.InspectResponse) own {
 			out.resolvers = append(out.resolvers, a)
 		}
 	}
-	for _, capability := range answer.HostConfig.CapAdd {
-		out.capAdd = append(out.capAdd, strings.TrimPrefix(strings.ToUpper(capability), "CAP_"))
+	out.capAdd = Capabilities(answer.HostConfig.CapAdd)
+	return out
+}
+
+// Capabilities are the names of capabilities as Container.CapAdd has them: in capitals, without CAP_, sorted.
+func Capabilities(names []string) (out []string) {
+	for _, name := range names {
+		out = append(out, strings.TrimPrefix(strings.ToUpper(name), "CAP_"))
 	}
-	slices.Sort(out.capAdd)
+	slices.Sort(out)
 	return out
 }

@@ -212,7 +212,7 @@ func TestPathsThatHoldAnEnginesSocket(t *testing.T) {
 		"/run/containerd/containerd.sock": true, "/run": true, "/var/run/": true, "/run/podman": true, "/": true, "/var": true, "/var/run/../run": true,
 		"": false, "/etc": false, "/var/lib/docker": false, "/run/systemd/resolve": false, "/home/docker.sock.d": false, "/run/docker": false,
 	} {
-		if got := showsSocket(source); got != want {
+		if got := ShowsSocket(source); got != want {
 			t.Errorf("%q: %v", source, got)
 		}
 	}

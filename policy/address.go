@@ -17,7 +17,7 @@ func (r *reader) literal(s string) (Literal, *mistake) {
 	first, last, isRange := strings.Cut(s, "-")
 	switch {
 	case strings.Contains(s, "%"):
-		return Literal{}, &mistake{what: "a zone is nothing to send to", remedy: `write the address without "%" and what follows`}
+		return Literal{}, &mistake{rule: RuleAddress, what: "a zone is nothing to send to", remedy: `write the address without "%" and what follows`}
 	case isRange:
 		return literalRange(first, last)
 	case strings.Contains(s, "/"):
@@ -31,16 +31,16 @@ func literalRange(first, last string) (Literal, *mistake) {
 	const form = `write both ends in full, as in "192.0.2.1-192.0.2.9"`
 	a, bad := parseAddr(first)
 	if bad != nil {
-		return Literal{}, &mistake{what: bad.what, remedy: form}
+		return Literal{}, &mistake{rule: bad.rule, what: bad.what, remedy: form}
 	}
 	b, bad := parseAddr(last)
 	switch {
 	case bad != nil:
-		return Literal{}, &mistake{what: bad.what, remedy: form}
+		return Literal{}, &mistake{rule: bad.rule, what: bad.what, remedy: form}
 	case a.BitLen() != b.BitLen():
-		return Literal{}, &mistake{what: "the ends of the range are of different families", remedy: "write one range for IPv4 and one for IPv6"}
+		return Literal{}, &mistake{rule: RuleAddress, what: "the ends of the range are of different families", remedy: "write one range for IPv4 and one for IPv6"}
 	case b.Less(a):
-		return Literal{}, &mistake{what: "the range runs backwards", remedy: "write " + quote(Literal{b, a}.String())}
+		return Literal{}, &mistake{rule: RuleAddress, what: "the range runs backwards", remedy: "write " + quote(Literal{b, a}.String())}
 	}
 	return Literal{a, b}, nil
 }
@@ -51,13 +51,13 @@ func parseAddr(s string) (netip.Addr, *mistake) {
 	case err == nil:
 		return a.Unmap(), nil
 	case isDigits(s):
-		return a, &mistake{what: quote(s) + " is only a number", remedy: `write address and port together, as in "192.0.2.7:443", once for each port`}
+		return a, &mistake{rule: RuleAddress, what: quote(s) + " is only a number", remedy: `write address and port together, as in "192.0.2.7:443", once for each port`}
 	case !strings.Contains(s, ":"):
-		return a, &mistake{what: quote(s) + " is not an IPv4 address", remedy: `write four decimal numbers from 0 to 255 without leading zeros, as in "192.0.2.7"`}
+		return a, &mistake{rule: RuleAddress, what: quote(s) + " is not an IPv4 address", remedy: `write four decimal numbers from 0 to 255 without leading zeros, as in "192.0.2.7"`}
 	case strings.Trim(s, "0123456789abcdefABCDEF:.") == "":
-		return a, &mistake{what: quote(s) + " is not an IPv6 address", remedy: `an address with a port is written "[2001:db8::1]:443"`}
+		return a, &mistake{rule: RuleAddress, what: quote(s) + " is not an IPv6 address", remedy: `an address with a port is written "[2001:db8::1]:443"`}
 	}
-	return a, &mistake{what: quote(s) + ` has more than one ":"`, remedy: `write one port or range of ports, as in "example.com:443", once for each`}
+	return a, &mistake{rule: RuleAddress, what: quote(s) + ` has more than one ":"`, remedy: `write one port or range of ports, as in "example.com:443", once for each`}
 }
 
 func (r *reader) prefix(s string) (Literal, *mistake) {
@@ -67,12 +67,12 @@ func (r *reader) prefix(s string) (Literal, *mistake) {
 	}
 	if p.Addr().Is4In6() {
 		if p.Bits() < 96 {
-			return Literal{}, &mistake{what: "an IPv4-mapped prefix shorter than /96 is more than IPv4", remedy: "write the IPv4 prefix itself"}
+			return Literal{}, &mistake{rule: RuleAddress, what: "an IPv4-mapped prefix shorter than /96 is more than IPv4", remedy: "write the IPv4 prefix itself"}
 		}
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if m := p.Masked(); m != p {
-		r.warn(quote(s)+" has bits set beyond its length, which are ignored", "write "+quote(m.String()))
+		r.warn(RuleHostBits, quote(s)+" has bits set beyond its length, which are ignored", "write "+quote(m.String()))
 		p = m
 	}
 	return Literal{p.Addr(), lastAddr(p)}, nil
@@ -85,9 +85,9 @@ func badPrefix(s string) *mistake {
 		return bad
 	}
 	if strings.Contains(host, ":") && strings.Contains(bits, ":") {
-		return &mistake{what: "an IPv6 prefix with a port needs brackets", remedy: `write it as in "[2001:db8::/32]:443"`}
+		return &mistake{rule: RuleAddress, what: "an IPv6 prefix with a port needs brackets", remedy: `write it as in "[2001:db8::/32]:443"`}
 	}
-	return &mistake{what: quote(bits) + " is not a prefix length", remedy: `lengths are 0 to 32 for IPv4, 0 to 128 for IPv6, as in "10.0.0.0/8"`}
+	return &mistake{rule: RuleAddress, what: quote(bits) + " is not a prefix length", remedy: `lengths are 0 to 32 for IPv4, 0 to 128 for IPv6, as in "10.0.0.0/8"`}
 }
 
 // lastAddr is the highest address of a masked prefix.

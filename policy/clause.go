@@ -28,7 +28,7 @@ func parseClause(s string) (Clause, *mistake) {
 	if ports != "" {
 		number, ok := strings.CutPrefix(ports, ":")
 		if !ok {
-			return c, &mistake{what: quote(ports) + ` follows the "]"`, remedy: `only a clause can, as in "[2001:db8::/32]:443/tcp"`}
+			return c, &mistake{rule: RuleClause, what: quote(ports) + ` follows the "]"`, remedy: `only a clause can, as in "[2001:db8::/32]:443/tcp"`}
 		}
 		var bad *mistake
 		if c.Ports, bad = parsePorts(number); bad != nil {
@@ -43,14 +43,14 @@ func parseClause(s string) (Clause, *mistake) {
 		return c, bad
 	}
 	if c.Proto == ProtoICMP && ports != "" {
-		return c, &mistake{what: "icmp has no ports", remedy: `write "/icmp" alone`}
+		return c, &mistake{rule: RuleClause, what: "icmp has no ports", remedy: `write "/icmp" alone`}
 	}
 	return c, nil
 }
 
 func parsePorts(s string) (PortRange, *mistake) {
 	if s == "" {
-		return PortRange{}, &mistake{what: `nothing follows the ":"`, remedy: `write a port or ports, as in ":443" or ":8000-8080"`}
+		return PortRange{}, &mistake{rule: RuleClause, what: `nothing follows the ":"`, remedy: `write a port or ports, as in ":443" or ":8000-8080"`}
 	}
 	from, to, isRange := strings.Cut(s, "-")
 	if !isRange {
@@ -65,7 +65,7 @@ func parsePorts(s string) (PortRange, *mistake) {
 		return PortRange{}, bad
 	}
 	if last < first {
-		return PortRange{}, &mistake{what: "the ports " + quote(s) + " run backwards", remedy: "write the lower port first, " + quote(to+"-"+from)}
+		return PortRange{}, &mistake{rule: RuleClause, what: "the ports " + quote(s) + " run backwards", remedy: "write the lower port first, " + quote(to+"-"+from)}
 	}
 	return PortRange{First: first, Last: last}, nil
 }
@@ -74,7 +74,7 @@ func parsePorts(s string) (PortRange, *mistake) {
 func parsePort(s string) (uint16, *mistake) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 || s[0] == '0' {
-		return 0, &mistake{what: quote(s) + " is not a port", remedy: "ports are decimal numbers from 1 to 65535"}
+		return 0, &mistake{rule: RuleClause, what: quote(s) + " is not a port", remedy: "ports are decimal numbers from 1 to 65535"}
 	}
 	return uint16(n), nil
 }
@@ -88,12 +88,12 @@ func parseProto(s string) (Proto, *mistake) {
 	case "icmp":
 		return ProtoICMP, nil
 	case "":
-		return 0, &mistake{what: `nothing follows the "/"`, remedy: "write a prefix length, tcp, udp or icmp"}
+		return 0, &mistake{rule: RuleClause, what: `nothing follows the "/"`, remedy: "write a prefix length, tcp, udp or icmp"}
 	case "icmpv6", "icmp6", "ipv6-icmp", "ping":
-		return 0, &mistake{what: quote(s) + " is not a protocol here", remedy: `write "/icmp", which stands for ICMPv6 too`}
+		return 0, &mistake{rule: RuleClause, what: quote(s) + " is not a protocol here", remedy: `write "/icmp", which stands for ICMPv6 too`}
 	}
 	if proto, port, ok := strings.Cut(s, ":"); ok {
-		return 0, &mistake{what: "the protocol stands in front of the port", remedy: "write " + quote(":"+port+"/"+proto)}
+		return 0, &mistake{rule: RuleClause, what: "the protocol stands in front of the port", remedy: "write " + quote(":"+port+"/"+proto)}
 	}
-	return 0, &mistake{what: quote(s) + " is not a protocol", remedy: "the protocols are tcp, udp and icmp, and paths are not looked at"}
+	return 0, &mistake{rule: RuleClause, what: quote(s) + " is not a protocol", remedy: "the protocols are tcp, udp and icmp, and paths are not looked at"}
 }

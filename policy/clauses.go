@@ -43,12 +43,12 @@ func (p *parser) refuseClauses(kind string, deny bool, belongs func(Token) bool)
 		p.void = true
 		what = fmt.Sprintf("more than %d different denied ports and protocols %s: all their ports are denied%s", MaxClauses, kind, voids)
 	}
-	p.refuseAll(deny, belongs, mistake{what: what, remedy: "write ranges of ports in place of single ones, or addresses"})
+	p.refuseAll(deny, belongs, mistake{rule: RuleLimit, what: what, remedy: "write ranges of ports in place of single ones, or addresses"})
 }
 
 // refuseAll leaves out the allows that belong, or takes the clauses off the denials that do.
 func (p *parser) refuseAll(deny bool, belongs func(Token) bool, m mistake) {
-	p.reports.add(Problem{Severity: Error, Label: p.label, Message: m.what, Remedy: m.remedy})
+	p.reports.add(Problem{Severity: Error, Rule: m.rule, Label: p.label, Message: m.what, Remedy: m.remedy})
 	kept := p.entries[:0]
 	for _, e := range p.entries {
 		switch {

@@ -80,7 +80,7 @@ func (p *parser) warnDenied(tokens []Token) {
 	}
 	for _, e := range p.entries {
 		if !e.Deny && d.covers(e.Token) {
-			p.report(Warning, e, mistake{what: "this is both allowed and denied, and a denial beats every allow", remedy: "remove one of the two"})
+			p.report(Warning, e, mistake{rule: RuleBoth, what: "this is both allowed and denied, and a denial beats every allow", remedy: "remove one of the two"})
 		}
 	}
 }

@@ -51,12 +51,13 @@ type Labels struct {
 func ParseLabels(labels, image map[string]string) (Labels, []Problem) {
 	l := labelReader{}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		if !isOurs(key) {
+		if !IsLabel(key) {
 			continue
 		}
 		value := labels[key]
 		if v, ok := image[key]; ok && v == value {
 			l.report(Warning, key, value, mistake{
+				rule:   RuleImageLabel,
 				what:   "the label comes from the image and is ignored",
 				remedy: "set it on the container to another value, or TRUST_IMAGE_LABELS=true to trust all images",
 			})
@@ -70,8 +71,8 @@ func ParseLabels(labels, image map[string]string) (Labels, []Problem) {
 	return l.Labels, l.list()
 }
 
-// isOurs folds case, so that Dockerwall.outbound is reported and not passed over.
-func isOurs(key string) bool {
+// IsLabel says whether a key is looked at: a label of ours, or reported as none. It folds case, so that Dockerwall.outbound is reported and not passed over.
+func IsLabel(key string) bool {
 	return len(key) >= len(labelPrefix) && strings.EqualFold(key[:len(labelPrefix)], labelPrefix)
 }
 
@@ -103,7 +104,7 @@ func (l *labelReader) readMode(word, value string) {
 		l.Mode = ModeOff
 	case "enforce", "":
 	default:
-		l.report(Error, LabelMode, value, mistake{what: "this is not a mode, so the container is fenced (enforce)", remedy: "write enforce, audit or off"})
+		l.report(Error, LabelMode, value, mistake{rule: RuleMode, what: "this is not a mode, so the container is fenced (enforce)", remedy: "write enforce, audit or off"})
 	}
 }
 
@@ -114,6 +115,7 @@ func (l *labelReader) readDeny(word, value string) {
 	case "drop", "":
 	default:
 		l.report(Error, LabelDeny, value, mistake{
+			rule:   RuleDeny,
 			what:   "denied packets are either dropped or rejected, and are dropped here",
 			remedy: `write drop or reject, and to deny a destination "!" in front of it in ` + LabelOutbound,
 		})
@@ -121,7 +123,7 @@ func (l *labelReader) readDeny(word, value string) {
 }
 
 func (l *labelReader) unknown(key, value string) {
-	m := mistake{what: "there is no such label", remedy: "the labels are " + LabelOutbound + ", " + LabelMode + " and " + LabelDeny}
+	m := mistake{rule: RuleUnknownLabel, what: "there is no such label", remedy: "the labels are " + LabelOutbound + ", " + LabelMode + " and " + LabelDeny}
 	if near := nearest(strings.ToLower(key), LabelOutbound, LabelMode, LabelDeny); near != "" {
 		m.remedy = "did you mean " + near + "?"
 		if near == LabelOutbound && mayDeny(value) {
@@ -133,7 +135,7 @@ func (l *labelReader) unknown(key, value string) {
 }
 
 func (l *labelReader) report(s Severity, key, value string, m mistake) {
-	l.add(Problem{Severity: s, Label: clean(key), Token: clean(value), Message: m.what, Remedy: m.remedy})
+	l.add(Problem{Severity: s, Rule: m.rule, Label: clean(key), Token: clean(value), Message: m.what, Remedy: m.remedy})
 }
 
 // withoutAllows is what is left of a policy whose source lost a denial.

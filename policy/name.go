@@ -22,10 +22,10 @@ func canonicalName(s string) (string, *mistake) {
 		}
 	}
 	if len(name) > 253 {
-		return "", &mistake{what: fmt.Sprintf("the name has %d characters", len(name)), remedy: "names have 253 at most"}
+		return "", &mistake{rule: RuleName, what: fmt.Sprintf("the name has %d characters", len(name)), remedy: "names have 253 at most"}
 	}
 	if last := labels[len(labels)-1]; isNumber(last) {
-		return "", &mistake{what: "no name ends in the number " + quote(last), remedy: "write an address as four decimal numbers, or the full name"}
+		return "", &mistake{rule: RuleName, what: "no name ends in the number " + quote(last), remedy: "write an address as four decimal numbers, or the full name"}
 	}
 	return name, nil
 }
@@ -37,7 +37,7 @@ func toASCII(s string) (string, *mistake) {
 		return strings.ToLower(s), nil
 	}
 	if !utf8.ValidString(s) { // package idna lets it pass
-		return "", &mistake{what: "the name is not valid UTF-8", remedy: "type it anew, in plain letters"}
+		return "", &mistake{rule: RuleName, what: "the name is not valid UTF-8", remedy: "type it anew, in plain letters"}
 	}
 	labels := strings.Split(s, ".")
 	for i, label := range labels {
@@ -48,6 +48,7 @@ func toASCII(s string) (string, *mistake) {
 		ascii, err := idna.Lookup.ToASCII(label)
 		if err != nil {
 			return "", &mistake{
+				rule:   RuleName,
 				what:   "the label " + quote(label) + " is no international name (IDNA2008)",
 				remedy: `write the name as DNS has it, with labels that begin with "xn--"`,
 			}
@@ -68,14 +69,14 @@ func isASCII(s string) bool {
 
 func checkLabel(label string) *mistake {
 	if label == "" {
-		return &mistake{what: "the name has an empty label", remedy: "write one dot between labels and none in front"}
+		return &mistake{rule: RuleName, what: "the name has an empty label", remedy: "write one dot between labels and none in front"}
 	}
 	if len(label) > 63 {
-		return &mistake{what: fmt.Sprintf("the label %s has %d characters", quote(label), len(label)), remedy: "labels have 63 at most"}
+		return &mistake{rule: RuleName, what: fmt.Sprintf("the label %s has %d characters", quote(label), len(label)), remedy: "labels have 63 at most"}
 	}
 	for _, c := range label {
 		if !isLabelChar(c) {
-			return &mistake{what: fmt.Sprintf("the name has the character %+q", c), remedy: `names have letters, digits, "-", "_" and dots only`}
+			return &mistake{rule: RuleName, what: fmt.Sprintf("the name has the character %+q", c), remedy: `names have letters, digits, "-", "_" and dots only`}
 		}
 	}
 	return nil

@@ -1,5 +1,31 @@
 package policy
 
+import "strings"
+
+// Resembles returns which label a key was most likely meant to be that is none of ours, such as dockerwal.outbound,
+// dockerwall_outbound or com.dockerwall.outbound; "" when it is ours, or like none.
+func Resembles(key string) string {
+	if IsLabel(key) || len(key) > 64 {
+		return ""
+	}
+	near := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("_-/: ", r) {
+			return '.'
+		}
+		return r
+	}, strings.ToLower(strings.TrimSpace(key)))
+	near = strings.Replace(near, "docker.wall", "dockerwall", 1)
+	if i := strings.LastIndex(near, labelPrefix); i >= 0 {
+		return nearest(near[i:], LabelOutbound, LabelMode, LabelDeny)
+	}
+	for _, label := range []string{LabelOutbound, LabelMode, LabelDeny} {
+		if distance(near, label) <= 2 {
+			return label
+		}
+	}
+	return ""
+}
+
 // nearest returns which of the words differs least from s, or "" when the two differ in more than half
 // of what follows the prefix that all share.
 func nearest(s string, words ...string) string {

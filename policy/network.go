@@ -26,12 +26,12 @@ func ParseNetworks(text string) (Networks, []Problem) {
 				unclear = true
 				bad.what += ", and every network is managed until that is corrected"
 			}
-			r.add(Problem{Pos: pos, Token: clean(token), Message: bad.what, Remedy: bad.remedy})
+			r.add(Problem{Rule: RuleNetworks, Pos: pos, Token: clean(token), Message: bad.what, Remedy: bad.remedy})
 			continue
 		}
 		n.add(name, except)
 		if n.contradicts(name) {
-			r.add(Problem{Severity: Warning, Pos: pos, Token: clean(token), Message: "the network is both named and excluded, and is not managed", Remedy: "remove one of the two"})
+			r.add(Problem{Severity: Warning, Rule: RuleNetworks, Pos: pos, Token: clean(token), Message: "the network is both named and excluded, and is not managed", Remedy: "remove one of the two"})
 		}
 	}
 	if unclear {
@@ -44,11 +44,11 @@ func ParseNetworks(text string) (Networks, []Problem) {
 func checkNetwork(name string) *mistake {
 	switch {
 	case name == "":
-		return &mistake{what: `nothing follows the "!"`, remedy: "write the name of the network right after it"}
+		return &mistake{rule: RuleNetworks, what: `nothing follows the "!"`, remedy: "write the name of the network right after it"}
 	case mayDeny(name):
-		return &mistake{what: `"!" stands only in front, once`, remedy: `write "!name" to exclude a network`}
+		return &mistake{rule: RuleNetworks, what: `"!" stands only in front, once`, remedy: `write "!name" to exclude a network`}
 	case strings.ContainsFunc(name, func(c rune) bool { return !strconv.IsPrint(c) }) || strings.ContainsRune(name, '\uFFFD'):
-		return &mistake{what: "the name has characters that are not printable", remedy: "write it as `docker network ls` shows it"}
+		return &mistake{rule: RuleNetworks, what: "the name has characters that are not printable", remedy: "write it as `docker network ls` shows it"}
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (p *parser) refuse(token string, pos int, rest string) {
 		p.void = true
 		what += voids
 	}
-	p.report(Error, entry{text: token, pos: pos}, mistake{what: what, remedy: "write prefixes or wildcards for many destinations"})
+	p.report(Error, entry{text: token, pos: pos}, mistake{rule: RuleLimit, what: what, remedy: "write prefixes or wildcards for many destinations"})
 }
 
 // voids is what a lost denial adds to the message about it.
@@ -89,7 +89,7 @@ func mayDeny(text string) bool { return strings.ContainsAny(text, "!\uff01\ufe57
 
 func (p *parser) report(s Severity, e entry, m mistake) {
 	p.reports.add(Problem{
-		Severity: s, Label: p.label, Pos: position(e.pos, e.text, m.at),
+		Severity: s, Rule: m.rule, Label: p.label, Pos: position(e.pos, e.text, m.at),
 		Token: clean(e.text), Message: m.what, Remedy: m.remedy,
 	})
 }
@@ -141,5 +141,5 @@ func (p *parser) refuseBoxes(deny bool, belongs func(Token) bool) {
 		p.void = true
 		what = "too many denied ports on overlapping addresses: all their ports are denied" + voids
 	}
-	p.refuseAll(deny, belongs, mistake{what: what, remedy: "write fewer overlapping prefixes, or ranges of ports in place of single ones"})
+	p.refuseAll(deny, belongs, mistake{rule: RuleLimit, what: what, remedy: "write fewer overlapping prefixes, or ranges of ports in place of single ones"})
 }

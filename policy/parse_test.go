@@ -125,7 +125,7 @@ func TestParseRefuses(t *testing.T) {
 		"a group":                             {"@github", 1, "operator files"},
 		"a space inside":                      {"a.example b.example", 1, "commas"},
 		"a semicolon":                         {"a.example;b.example", 1, "character"},
-		"quotation marks":                     {`"a.example"`, 1, "character"},
+		"quotation marks":                     {`"a.example"`, 1, "quotation mark"},
 		"a control byte":                      {"exam\x00ple.com", 1, "not printable"},
 		"invalid UTF-8":                       {"exam\xffple.com", 1, "not printable"},
 		"a bidirectional control":             {"a\u202eb.example", 1, "not printable"},

@@ -24,6 +24,7 @@ func parsePattern(s string) (Pattern, *mistake) {
 	rest, wild := strings.CutPrefix(s, "*.")
 	if strings.Contains(rest, "*") {
 		return Pattern{}, &mistake{
+			rule:   RuleWildcard,
 			what:   `"*" stands only for whole labels in front, once`,
 			remedy: `write "*.example.com" for every name below example.com`,
 		}
@@ -40,9 +41,10 @@ func parsePattern(s string) (Pattern, *mistake) {
 
 func singleLabel(name string) *mistake {
 	if strings.HasPrefix(name, "_") {
-		return &mistake{what: quote(name) + " is not a word of the grammar", remedy: "the words are _dns_, _host_, _internet_ and *"}
+		return &mistake{rule: RuleWord, what: quote(name) + " is not a word of the grammar", remedy: "the words are _dns_, _host_, _internet_ and *"}
 	}
 	return &mistake{
+		rule:   RuleSingleLabel,
 		what:   quote(name) + " is a name of one label, which only Docker resolves",
 		remedy: "write the full name, unless it is on the same network, which is always reachable",
 	}

@@ -31,6 +31,7 @@ func (s Severity) String() string {
 // field, so that it can be printed anywhere.
 type Problem struct {
 	Severity Severity
+	Rule     string // which rule is broken, one of the Rule constants of this package or another's
 	Label    string // the label it is about, empty when the text is not a label
 	Pos      int    // 1-based position in the text, in characters; 0 when it is about all of it
 	Token    string // what is wrong, as written; without quotes
@@ -61,6 +62,7 @@ func (p Problem) String() string {
 
 // mistake is what is wrong with one token, before it is known where the token stands.
 type mistake struct {
+	rule   string
 	at     int // offset in the token, in bytes
 	what   string
 	remedy string
@@ -122,7 +124,7 @@ func (r *reports) list() []Problem {
 		return cmp.Or(strings.Compare(a.Label, b.Label), cmp.Compare(a.Pos, b.Pos))
 	})
 	if unseen > 0 {
-		more := Problem{Severity: Warning, Message: fmt.Sprintf("… and %d more", unseen), Remedy: "correct these first"}
+		more := Problem{Severity: Warning, Rule: RuleMore, Message: fmt.Sprintf("… and %d more", unseen), Remedy: "correct these first"}
 		if r.unseen[Error] > 0 {
 			more.Severity = Error
 		}

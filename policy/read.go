@@ -17,8 +17,8 @@ const maxToken = 1100
 // reader reads one token and collects what is clear but odd.
 type reader struct{ warnings []mistake }
 
-func (r *reader) warn(what, remedy string) {
-	r.warnings = append(r.warnings, mistake{what: what, remedy: remedy})
+func (r *reader) warn(rule, what, remedy string) {
+	r.warnings = append(r.warnings, mistake{rule: rule, what: what, remedy: remedy})
 }
 
 // token reads a trimmed token that is not empty.
@@ -41,7 +41,7 @@ func (r *reader) token(text string) (Token, *mistake) {
 		return t, bad
 	}
 	if t.Dest == DNS && t.Clause != (Clause{}) {
-		return t, &mistake{at: len(text) - len(clause), what: "_dns_ takes no clause", remedy: "write _dns_ alone, it is port 53 of udp and tcp"}
+		return t, &mistake{rule: RuleClause, at: len(text) - len(clause), what: "_dns_ takes no clause", remedy: "write _dns_ alone, it is port 53 of udp and tcp"}
 	}
 	r.caution(t)
 	return t, nil
@@ -51,21 +51,31 @@ func (r *reader) token(text string) (Token, *mistake) {
 func neverToken(s string) *mistake {
 	switch {
 	case s == "":
-		return &mistake{what: `nothing follows the "!"`, remedy: "write what to deny right after it"}
+		return &mistake{rule: RuleToken, what: `nothing follows the "!"`, remedy: "write what to deny right after it"}
 	case len(s) > maxToken:
-		return &mistake{what: fmt.Sprintf("%d bytes are too many for any destination", len(s)), remedy: "separate tokens with commas"}
+		return &mistake{rule: RuleLimit, what: fmt.Sprintf("%d bytes are too many for any destination", len(s)), remedy: "separate tokens with commas"}
 	case strings.ContainsFunc(s, isUnprintable): // invalid UTF-8 too, which package idna lets pass
-		return &mistake{what: quote(s) + " has characters that are not printable", remedy: "type it anew, in plain letters"}
+		return &mistake{rule: RuleUnprintable, what: quote(s) + " has characters that are not printable", remedy: "type it anew, in plain letters"}
 	case strings.Contains(s, "://"):
 		return isURL(s)
 	case s[0] == '@':
-		return &mistake{what: "groups come from operator files, and " + quote(s) + " is not known", remedy: "write the names and addresses themselves"}
+		return &mistake{rule: RuleGroup, what: "groups come from operator files, and " + quote(s) + " is not known", remedy: "write the names and addresses themselves"}
+	case strings.ContainsRune(quotes, firstRune(s)):
+		return &mistake{rule: RuleQuotes, what: "the quotation mark is part of the value", remedy: "write it without; in a list of labels quote the whole entry, as in \"dockerwall.outbound=example.com\""}
 	case s[0] == '!':
-		return &mistake{what: `"!" stands twice`, remedy: `write it once to deny, not at all to allow`}
+		return &mistake{rule: RuleToken, what: `"!" stands twice`, remedy: `write it once to deny, not at all to allow`}
 	case strings.ContainsFunc(s, unicode.IsSpace):
-		return &mistake{what: "a token has no spaces inside", remedy: "separate tokens with commas or newlines"}
+		return &mistake{rule: RuleSpace, what: "a token has no spaces inside", remedy: "separate tokens with commas or newlines"}
 	}
 	return nil
+}
+
+// quotes are the marks that a value may have kept from a file or a shell.
+const quotes = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
+
+func firstRune(s string) rune {
+	r, _ := utf8.DecodeRuneInString(s)
+	return r
 }
 
 func isUnprintable(c rune) bool {
@@ -83,7 +93,7 @@ func isURL(s string) *mistake {
 	if !strings.Contains(host, ":") {
 		host += ports[strings.ToLower(scheme)]
 	}
-	return &mistake{what: "a URL is not a destination, paths and schemes are not looked at", remedy: "write the host, " + quote(host)}
+	return &mistake{rule: RuleURL, what: "a URL is not a destination, paths and schemes are not looked at", remedy: "write the host, " + quote(host)}
 }
 
 // split takes the clause off, and the brackets of an IPv6 destination.
@@ -95,9 +105,9 @@ func (r *reader) split(s string) (dest, clause string, bad *mistake) {
 	dest, clause, ok := strings.Cut(s[1:], "]")
 	switch {
 	case !ok:
-		return "", "", &mistake{what: `"[" without "]"`, remedy: `write IPv6 with a port as in "[2001:db8::1]:443"`}
+		return "", "", &mistake{rule: RuleAddress, what: `"[" without "]"`, remedy: `write IPv6 with a port as in "[2001:db8::1]:443"`}
 	case !strings.Contains(dest, ":"):
-		return "", "", &mistake{what: "brackets are for IPv6 only", remedy: "write " + quote(dest+clause)}
+		return "", "", &mistake{rule: RuleAddress, what: "brackets are for IPv6 only", remedy: "write " + quote(dest+clause)}
 	}
 	return dest, clause, nil
 }
@@ -108,16 +118,16 @@ func (r *reader) destination(s string, bracketed bool) (Destination, *mistake) {
 	}
 	switch {
 	case s == "":
-		return nil, &mistake{what: "a clause without a destination", remedy: `write what it belongs to in front, as in "*:443" or "example.com:443"`}
+		return nil, &mistake{rule: RuleToken, what: "a clause without a destination", remedy: `write what it belongs to in front, as in "*:443" or "example.com:443"`}
 	case looksLikeAddress(s):
 		if !bracketed && endsLikePort(s) {
 			i := strings.LastIndexByte(s, ':')
-			r.warn(s[i:]+" is taken as part of the IPv6 address, not as a port",
+			r.warn(RulePort6, s[i:]+" is taken as part of the IPv6 address, not as a port",
 				"write "+quote("["+s[:i]+"]"+s[i:])+" if a port is meant, else "+quote("["+s+"]"))
 		}
 		return r.literal(s)
 	case strings.Contains(s, "/"):
-		return nil, &mistake{what: "a name takes no number after a \"/\"", remedy: `write a port as in "example.com:443"`}
+		return nil, &mistake{rule: RuleToken, what: "a name takes no number after a \"/\"", remedy: `write a port as in "example.com:443"`}
 	}
 	return parsePattern(s)
 }
@@ -142,7 +152,7 @@ func (r *reader) caution(t Token) {
 		return
 	}
 	if t.Dest == All && t.Clause == (Clause{}) {
-		r.warn("everything is allowed, this host's services included", "write _internet_, or the destinations that are needed")
+		r.warn(RuleEverything, "everything is allowed, this host's services included", "write _internet_, or the destinations that are needed")
 	}
 	p, ok := t.Dest.(Pattern)
 	if !ok || !p.wild {
@@ -151,6 +161,6 @@ func (r *reader) caution(t Token) {
 	// A top-level domain that is not in the list, such as internal, is nobody's to sell.
 	suffix, icann := publicsuffix.PublicSuffix(p.name)
 	if suffix == p.name && (icann || strings.Contains(suffix, ".")) {
-		r.warn("names below "+quote(p.name)+" belong to anybody who registers one (public suffix)", "write the domains that are needed")
+		r.warn(RulePublicSuffix, "names below "+quote(p.name)+" belong to anybody who registers one (public suffix)", "write the domains that are needed")
 	}
 }

@@ -26,7 +26,7 @@ const (
 // is not in ImageLabels nobody can tell which those are. Then what only narrows counts, that is denials and
 // dockerwall.deny, and allows and dockerwall.mode do not; that is an Error which says how to get them back.
 func Build(s State) (nft.Ruleset, []Problem) {
-	b := builder{state: s, rules: s.skeleton(), preset: compile(s.Config.Default), resolvers: plainAddrs(s.Resolvers.Containers), addresses: newAddresses(s)}
+	b := newBuilder(s)
 	b.networks()
 	b.sources()
 	b.containers()
@@ -55,6 +55,10 @@ func (s State) skeleton() nft.Ruleset {
 		DryRun: s.Config.DryRun, LogGroup: s.Config.LogGroup, NoElementLimit: s.Config.NoElementLimit,
 		FenceUnknown: !s.Config.Networks.Only(), BindPorts: s.Config.BindPorts,
 	}
+}
+
+func newBuilder(s State) builder {
+	return builder{state: s, rules: s.skeleton(), preset: compile(s.Config.Default), resolvers: plainAddrs(s.Resolvers.Containers), addresses: newAddresses(s)}
 }
 
 type builder struct {
@@ -95,24 +99,18 @@ func (b *builder) containers() {
 			continue
 		case !isShortID(short(c.ID)):
 			b.reportOn(c, policy.Problem{
-				Severity: policy.Error, Token: c.ID, Message: "the container's ID is none of Docker's, so it cannot be told from others; all it sends is denied",
+				Severity: policy.Error, Rule: RuleContainerID, Token: c.ID, Message: "the container's ID is none of Docker's, so it cannot be told from others; all it sends is denied",
 				Remedy: "create the container anew",
 			})
 			continue
 		case i > 0 && short(sorted[i-1].ID) == short(c.ID):
 			b.reportOn(c, policy.Problem{
-				Severity: policy.Error, Token: short(c.ID), Message: "another container's ID begins with the same 12 digits; all that this one sends is denied",
+				Severity: policy.Error, Rule: RuleContainerID, Token: short(c.ID), Message: "another container's ID begins with the same 12 digits; all that this one sends is denied",
 				Remedy: "create the container anew",
 			})
 			continue
 		}
-		if network, ok := b.unfenced[c.ID]; ok {
-			b.report(Problem{Container: c.Name, ID: c.ID, Degrades: true, Problem: policy.Problem{
-				Severity: policy.Warning, Token: network,
-				Message: "the container is fenced, but also sits on a network that is not: a free way out",
-				Remedy:  "disconnect it from that network, or manage the network too (GATEWAY_NETWORKS)",
-			}})
-		}
+		b.freeWayOut(c)
 		b.rules.Containers = append(b.rules.Containers, b.container(c, ends))
 	}
 }

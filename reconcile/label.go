@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/policy"
@@ -57,9 +56,9 @@ func narrowed(l policy.Labels, problems []policy.Problem) (policy.Labels, []poli
 	l.Mode = policy.ModeEnforce
 	l.Outbound.Tokens = slices.DeleteFunc(slices.Clone(l.Outbound.Tokens), allows)
 	return l, append(slices.Clone(problems), policy.Problem{
-		Severity: policy.Error,
-		Message:  "the container's image is gone, and with it the knowledge which labels are the image's own; what they allow is left out, and the container is fenced by its denials",
-		Remedy:   "pull or load the image again, create the container anew, or set TRUST_IMAGE_LABELS=true to trust all images",
+		Severity: policy.Error, Rule: RuleImageGone,
+		Message: "the container's image is gone, and with it the knowledge which labels are the image's own; what they allow is left out, and the container is fenced by its denials",
+		Remedy:  "pull or load the image again, create the container anew, or set TRUST_IMAGE_LABELS=true to trust all images",
 	})
 }
 
@@ -81,18 +80,11 @@ func (s State) readAll(last map[string]*labels) map[string]*labels {
 	return out
 }
 
-const ourPrefix = "dockerwall."
-
-// isOurs folds case, as package policy does.
-func isOurs(key string) bool {
-	return len(key) >= len(ourPrefix) && strings.EqualFold(key[:len(ourPrefix)], ourPrefix)
-}
-
 // sameOurs says whether two sets of labels have the same of ours.
 func sameOurs(a, b map[string]string) bool {
 	n := 0
 	for key, value := range a {
-		if isOurs(key) {
+		if policy.IsLabel(key) {
 			if other, ok := b[key]; !ok || other != value {
 				return false
 			}
@@ -100,7 +92,7 @@ func sameOurs(a, b map[string]string) bool {
 		}
 	}
 	for key := range b {
-		if isOurs(key) {
+		if policy.IsLabel(key) {
 			n--
 		}
 	}

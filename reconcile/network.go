@@ -21,9 +21,9 @@ func (b *builder) networks() {
 		switch {
 		case n.Bridge == "":
 		case !isInterface(n.Bridge):
-			b.reportNetwork(n, "the name of its bridge cannot be part of a rule; the network is not fenced", "create the network with another com.docker.network.bridge.name")
+			b.reportNetwork(n, RuleBridge, "the name of its bridge cannot be part of a rule; the network is not fenced", "create the network with another com.docker.network.bridge.name")
 		case n.Bridge == last:
-			b.reportNetwork(n, "its bridge is another network's too; what its containers send is denied", "create the network with a bridge of its own")
+			b.reportNetwork(n, RuleBridge, "its bridge is another network's too; what its containers send is denied", "create the network with a bridge of its own")
 		case b.state.Config.Networks.Manages(n.Name):
 			b.fence(n)
 		default:
@@ -84,7 +84,7 @@ func (b *builder) claim(n docker.Network, ports map[attachment]*nft.Port) {
 		for _, a := range claimedBy(e, ports[attachment{n.Bridge, e.ContainerID}]) {
 			end := nft.Endpoint{Bridge: n.Bridge, Addr: a}
 			if other, ok := claims[end]; ok && other != e.ContainerID {
-				b.reportNetwork(n, "two containers claim "+a.String()+" on it; what comes from there is denied", "disconnect one of them")
+				b.reportNetwork(n, RuleAddressTwice, "two containers claim "+a.String()+" on it; what comes from there is denied", "disconnect one of them")
 				claims[end] = ""
 				continue
 			}
@@ -112,7 +112,7 @@ func (b *builder) networkID(n docker.Network) string {
 	if isShortID(id) && !taken {
 		return id
 	}
-	b.reportNetwork(n, "its ID is none of Docker's, or begins as another network's does; its containers may not reach one another", "create the network anew")
+	b.reportNetwork(n, RuleNetworkID, "its ID is none of Docker's, or begins as another network's does; its containers may not reach one another", "create the network anew")
 	return ""
 }
 
@@ -151,11 +151,11 @@ func (b *builder) namedNetworks() {
 		switch {
 		case i < 0:
 			b.report(Problem{Degrades: true, Problem: policy.Problem{
-				Severity: policy.Warning, Token: name, Message: "GATEWAY_NETWORKS names a network that does not exist",
+				Severity: policy.Warning, Rule: policy.RuleNetworks, Token: name, Message: "GATEWAY_NETWORKS names a network that does not exist",
 				Remedy: "correct the name, or create the network; see `docker network ls`",
 			}})
 		case slices.Contains(only, name) && b.state.Docker.Networks[i].Bridge == "":
-			b.reportNetwork(b.state.Docker.Networks[i], "GATEWAY_NETWORKS names it, but it has no bridge on this host and is not fenced", "only networks of driver bridge can be fenced")
+			b.reportNetwork(b.state.Docker.Networks[i], policy.RuleNetworks, "GATEWAY_NETWORKS names it, but it has no bridge on this host and is not fenced", "only networks of driver bridge can be fenced")
 		}
 	}
 }

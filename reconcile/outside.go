@@ -8,13 +8,32 @@ import (
 	"github.com/dockerwall/dockerwall/policy"
 )
 
+// Outside is what Build reports of containers beyond their labels: what of them no hook of ours sees, and what lets them
+// step around the fence. It needs no more of s than Docker's state and the settings; the problems come in Build's order.
+func Outside(s State) []Problem {
+	b := newBuilder(s)
+	b.networks()
+	b.problems = nil
+	b.indexBridgeless()
+	for _, c := range s.Docker.Containers {
+		b.outside(c)
+		if len(b.endpoints[c.ID]) > 0 {
+			b.freeWayOut(c)
+		} else {
+			b.unmanaged(c)
+		}
+	}
+	slices.SortFunc(b.problems, compareProblems)
+	return b.problems
+}
+
 // outside reports what of a container no hook of ours sees, and what lets it step around the fence.
 func (b *builder) outside(c docker.Container) {
 	if ended(c) {
 		return
 	}
 	if c.NetworkMode == "host" {
-		b.reportUnseen(c, "host", "the container is in the host's own network, where nothing is fenced", "put it on a bridge network")
+		b.reportUnseen(c, RuleHostNetwork, "host", "the container is in the host's own network, where nothing is fenced", "put it on a bridge network")
 		return // it could not be freer
 	}
 	if name, shares := strings.CutPrefix(c.NetworkMode, "container:"); shares && labelled(c.Labels) {
@@ -25,8 +44,8 @@ func (b *builder) outside(c docker.Container) {
 }
 
 // reportUnseen is an Error where labels ask for what does not hold.
-func (b *builder) reportUnseen(c docker.Container, token, message, remedy string) {
-	p := policy.Problem{Severity: policy.Warning, Token: token, Message: message, Remedy: remedy}
+func (b *builder) reportUnseen(c docker.Container, rule, token, message, remedy string) {
+	p := policy.Problem{Severity: policy.Warning, Rule: rule, Token: token, Message: message, Remedy: remedy}
 	if labelled(c.Labels) && b.state.labels(c).mode != policy.ModeOff {
 		p.Severity, p.Message, p.Remedy = policy.Error, message+"; its labels do nothing there", remedy+", or remove the labels"
 	}
@@ -40,7 +59,7 @@ func (b *builder) sharing(c docker.Container, with string) {
 		return
 	}
 	b.reportOn(c, policy.Problem{
-		Severity: policy.Error, Token: c.NetworkMode, Message: "the container shares another's network, whose policy counts; its own labels do nothing",
+		Severity: policy.Error, Rule: RuleSharedLabels, Token: c.NetworkMode, Message: "the container shares another's network, whose policy counts; its own labels do nothing",
 		Remedy: "put them on that container, or remove them here",
 	})
 }
@@ -58,14 +77,14 @@ func (b *builder) unseen(c docker.Container) {
 		token := strings.Join(names, ", ")
 		switch driver {
 		case "macvlan", "ipvlan":
-			b.reportUnseen(c, token, "the container is on a network of driver "+driver+": what it sends there passes none of the host's hooks", "use a bridge network instead")
+			b.reportUnseen(c, RuleNoHook, token, "the container is on a network of driver "+driver+": what it sends there passes none of the host's hooks", "use a bridge network instead")
 		case "overlay":
 			b.reportOn(c, policy.Problem{
-				Severity: policy.Warning, Token: token, Message: "the container is on an overlay network: what it sends to containers there is not fenced; what leaves by docker_gwbridge is",
+				Severity: policy.Warning, Rule: RuleOverlay, Token: token, Message: "the container is on an overlay network: what it sends to containers there is not fenced; what leaves by docker_gwbridge is",
 				Remedy: "keep apart on networks of their own what must not reach one another",
 			})
 		default:
-			b.reportUnseen(c, token, "the container is on a network of driver "+driver+", which dockerwall does not know: what it sends there may pass none of the host's hooks", "use a bridge network instead")
+			b.reportUnseen(c, RuleNoHook, token, "the container is on a network of driver "+driver+", which dockerwall does not know: what it sends there may pass none of the host's hooks", "use a bridge network instead")
 		}
 	}
 }
@@ -74,9 +93,20 @@ func (b *builder) unseen(c docker.Container) {
 func (b *builder) unmanaged(c docker.Container) {
 	if network, ok := b.unfenced[c.ID]; ok && labelled(c.Labels) && b.state.labels(c).mode != policy.ModeOff {
 		b.reportOn(c, policy.Problem{
-			Severity: policy.Error, Token: network, Message: "the container's network is left alone (GATEWAY_NETWORKS); its labels do nothing there",
+			Severity: policy.Error, Rule: RuleUnmanaged, Token: network, Message: "the container's network is left alone (GATEWAY_NETWORKS); its labels do nothing there",
 			Remedy: "put it on a network that is fenced, manage this one, or remove the labels",
 		})
+	}
+}
+
+// freeWayOut reports that a fenced container is also on a network which is left alone.
+func (b *builder) freeWayOut(c docker.Container) {
+	if network, ok := b.unfenced[c.ID]; ok {
+		b.report(Problem{Container: c.Name, ID: c.ID, Degrades: true, Problem: policy.Problem{
+			Severity: policy.Warning, Rule: RuleFreeWayOut, Token: network,
+			Message: "the container is fenced, but also sits on a network that is not: a free way out",
+			Remedy:  "disconnect it from that network, or manage the network too (GATEWAY_NETWORKS)",
+		}})
 	}
 }
 
@@ -105,7 +135,7 @@ func (b *builder) stepsAround(c docker.Container) {
 		return
 	}
 	b.reportOn(c, policy.Problem{
-		Severity: policy.Warning, Message: "the container can step around the fence: " + strings.Join(means, " and "),
+		Severity: policy.Warning, Rule: RuleStepsAround, Message: "the container can step around the fence: " + strings.Join(means, " and "),
 		Remedy: "take that from it, or trust it as you trust the host",
 	})
 }
@@ -125,7 +155,7 @@ func steps(capability, pidMode string) bool {
 
 func labelled(labels map[string]string) bool {
 	for key := range labels {
-		if isOurs(key) {
+		if policy.IsLabel(key) {
 			return true
 		}
 	}

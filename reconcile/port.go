@@ -54,7 +54,7 @@ func (b *builder) reportShared(at attachment, message string) {
 		}
 	}
 	b.report(Problem{Problem: policy.Problem{
-		Severity: policy.Warning, Token: network, Message: message, Remedy: "give each container a MAC of its own (leave --mac-address out)",
+		Severity: policy.Warning, Rule: RuleMACTwice, Token: network, Message: message, Remedy: "give each container a MAC of its own (leave --mac-address out)",
 	}})
 }
 
@@ -126,7 +126,7 @@ func (b *builder) foreignPorts() {
 			}
 		}
 		if slices.Sort(names); len(names) > 0 {
-			b.reportNetwork(n, "its bridge "+n.Bridge+" also has the port "+strings.Join(names, ", ")+", which is no container's: what is behind it is on the containers' own network, a router there too, and is not fenced",
+			b.reportNetwork(n, RuleStrangePort, "its bridge "+n.Bridge+" also has the port "+strings.Join(names, ", ")+", which is no container's: what is behind it is on the containers' own network, a router there too, and is not fenced",
 				"take it off the bridge, or give the network a bridge of its own")
 		}
 	}

@@ -24,8 +24,8 @@ func (b *builder) reportOn(c docker.Container, p policy.Problem) {
 	b.report(Problem{Container: c.Name, ID: c.ID, Problem: p})
 }
 
-func (b *builder) reportNetwork(n docker.Network, message, remedy string) {
-	b.report(Problem{Problem: policy.Problem{Severity: policy.Error, Token: n.Name, Message: message, Remedy: remedy}})
+func (b *builder) reportNetwork(n docker.Network, rule, message, remedy string) {
+	b.report(Problem{Problem: policy.Problem{Severity: policy.Error, Rule: rule, Token: n.Name, Message: message, Remedy: remedy}})
 }
 
 // compareProblems orders by container, then as their texts have it.

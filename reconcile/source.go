@@ -100,7 +100,7 @@ func (b *builder) unknown(denied []named, about Problem) (found bool) {
 			source, label = "this label", policy.LabelOutbound
 		}
 		about.Problem = policy.Problem{
-			Severity: policy.Error, Label: label, Token: "!" + n.pattern.String(),
+			Severity: policy.Error, Rule: RuleUnknownDenial, Label: label, Token: "!" + n.pattern.String(),
 			Message: "the denied name's addresses are not known yet, or are too many to remember; no allow of " + source + " counts until a resolver answers",
 			Remedy:  "check the name and the resolvers, or deny the address itself",
 		}
@@ -149,7 +149,7 @@ func (b *builder) refuses(p policy.Pattern, name string, addr netip.Addr, about 
 		return false
 	}
 	about.Problem = policy.Problem{
-		Severity: policy.Warning, Token: name,
+		Severity: policy.Warning, Rule: RuleRefused, Token: name,
 		Message: "the name means " + addr.String() + ", which no DNS answer can open (" + reason + ")",
 		Remedy:  "name the address itself if it is meant",
 	}
