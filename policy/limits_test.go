@@ -157,7 +157,7 @@ func checkPrintable(t *testing.T, p Problem) {
 	if !utf8.ValidString(s) || len(s) > 1500 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u202e' || r == '\ufeff' }) {
 		t.Errorf("%d bytes: %q", len(s), s)
 	}
-	if p.Message == "" || p.Remedy == "" {
+	if p.Message == "" || p.Remedy == "" || p.Rule == "" {
 		t.Errorf("says too little: %+v", p)
 	}
 }

@@ -214,6 +214,11 @@ func prefixes(texts ...string) []netip.Prefix {
 func build(t testing.TB, s State) (nft.Ruleset, []Problem) {
 	t.Helper()
 	r, problems := Build(s)
+	for _, p := range problems {
+		if p.Rule == "" {
+			t.Errorf("breaks no rule: %v", p)
+		}
+	}
 	if err := r.Validate(); err != nil {
 		t.Fatalf("the kernel would refuse it: %v", err)
 	}

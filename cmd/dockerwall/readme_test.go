@@ -152,7 +152,15 @@ func TestReadmeHasTheComposeFile(t *testing.T) {
 }
 
 func TestDocumentsExist(t *testing.T) {
-	for _, name := range []string{"README.md", "docs/migrate.md", "docs/limits.md", "docs/metrics.md", "docs/dns.md", "docs/doctor.md", "docs/paths.md", "docs/threat-model.md"} {
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(pages) < 8 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	names := []string{"README.md"}
+	for _, page := range pages {
+		names = append(names, "docs/"+filepath.Base(page))
+	}
+	for _, name := range names {
 		for _, link := range regexp.MustCompile(`\]\(([^):" ]+)[)" ]`).FindAllStringSubmatch(document(t, name), -1) {
 			if _, err := os.Stat(filepath.Join("..", "..", filepath.Dir(name), link[1])); errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s links to %s, which does not exist", name, link[1])
