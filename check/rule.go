@@ -11,7 +11,6 @@ const (
 	RuleAudit         = "mode-audit"
 	RuleComposeOnly   = "needs-compose"
 	RuleCovered       = "covered-token"
-	RuleDNSUnseen     = "dns-not-seen"
 	RuleDeployLabels  = "deploy-labels"
 	RuleExternal      = "external-network"
 	RuleHostInRange   = "host-in-range"

@@ -11,7 +11,6 @@ func ownRules() []Rule {
 		{ID: RuleAudit, Severity: Note, Title: "the container is only watched", Help: "With `dockerwall.mode=audit` nothing is denied."},
 		{ID: RuleComposeOnly, Severity: Note, Title: "a part that Compose fills in", Help: "`extends`, `include` and `label_file` are not followed; the output of `docker compose config` has them."},
 		{ID: RuleCovered, Severity: Note, Title: "a token that another covers", Help: "It makes a policy look narrower than it is."},
-		{ID: RuleDNSUnseen, Severity: Note, Title: "denied DNS that is not seen", Help: "Docker 28 and newer ask resolvers from the host's namespace unless `dns` is set in daemon.json; there `!_dns_` does not stop questions through Docker's resolver. Only running containers are checked for it."},
 		{ID: RuleDeployLabels, Severity: Error, Title: "a label under deploy", Help: "Labels under `deploy` are those of the Swarm service; its containers do not get them."},
 		{ID: RuleExternal, Severity: Note, Title: "a network made elsewhere", Help: "Its driver is not in the file, and a network of driver macvlan, ipvlan or overlay is not fenced."},
 		{ID: RuleHostInRange, Severity: Note, Title: "a range that holds an address of this host", Help: "Prefixes and ranges never open the host; `_host_`, `*` and its single addresses do. Offline the host is 172.17.0.1."},
@@ -74,6 +73,7 @@ func hostRules() []Rule {
 		{ID: reconcile.RuleStepsAround, Severity: Warning, Title: "a container that can step around the fence", Help: "Privileged, with NET_ADMIN, SYS_ADMIN and the like, or with an engine's socket, it is as good as root on the host."},
 		{ID: reconcile.RuleStrangePort, Severity: Error, Title: "a bridge port that is no container's", Help: "What is behind it is on the containers' network. Only the daemon sees it."},
 		{ID: reconcile.RuleUnmanaged, Severity: Error, Title: "a network that is left alone", Help: "`GATEWAY_NETWORKS` leaves it out, so that labels do nothing there. A note for containers without labels."},
+		{ID: reconcile.RuleUnheldDNS, Severity: Warning, Title: "denied DNS that is not held", Help: "Docker 28 and newer ask resolvers from the host's namespace unless `dns` is set; there `!_dns_` does not stop questions through Docker's resolver. Only running containers are checked for it."},
 		{ID: reconcile.RuleUnknownDenial, Severity: Error, Title: "a denied name that is not known yet", Help: "No allow beside it counts until a resolver answers. Only the daemon sees it."},
 	}
 }

@@ -2,7 +2,6 @@ package check
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/dockerwall/dockerwall/docker"
@@ -73,29 +72,24 @@ func (h Host) own(c docker.Container) (out []label) {
 	return out
 }
 
-// hostNamespaceAPI is the API of Docker 28.0, whose resolver asks from the host's namespace.
-const hostNamespaceAPI = 48
-
-// deniesDNS notes a denial that no hook of ours can hold.
+// deniesDNS reports a denial that no hook of ours can hold, where it stands.
 func (h Host) deniesDNS(c docker.Container, labels []label, add func(Finding)) {
-	minor, err := strconv.Atoi(strings.TrimPrefix(h.API, "1."))
-	if err != nil || minor < hostNamespaceAPI || len(c.Resolvers) > 0 || c.NetworkMode == "bridge" {
-		return // on the default bridge, containers ask by themselves
+	p, is := h.State.UnheldDNS(c, h.API)
+	if !is {
+		return
 	}
+	f := found(p)
 	for _, l := range labels {
 		if !l.policies() {
 			continue
 		}
 		for _, e := range policy.Entries(l.value) {
 			if e.Deny && e.Dest == policy.DNS {
-				add(Finding{
-					Rule: RuleDNSUnseen, Severity: Note, Label: l.key, Position: e.Pos, Token: e.Text,
-					Message: "this Docker asks resolvers from the host's namespace, where the container's questions are not seen, unless dns is set in daemon.json",
-					Remedy:  `set "dns" in daemon.json, or on the container`,
-				})
+				f.Label, f.Position = l.key, e.Pos
 			}
 		}
 	}
+	add(f)
 }
 
 // ownIDs are the rules of this package.

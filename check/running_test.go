@@ -30,7 +30,7 @@ func TestRunningContainers(t *testing.T) {
 		"a key almost ours":              {docker.Container{Name: "web", State: "running", Labels: map[string]string{"dockerwal.outbound": "a"}}, "1.41", []string{"like-a-label"}},
 		"the host's address in a range":  {outbound("192.0.2.0/24"), "1.41", []string{"192.0.2.9 of this host"}},
 		"denied DNS, Docker 27":          {outbound("!_dns_"), "1.47", nil},
-		"denied DNS, Docker 28":          {outbound("a.example, !_dns_"), "1.48", []string{`at 12, "!_dns_": this Docker asks resolvers from the host's namespace`}},
+		"denied DNS, Docker 28":          {outbound("a.example, !_dns_"), "1.48", []string{`at 12, "!_dns_": this Docker asks the host's resolvers from the host's own network`}},
 		"denied DNS with --dns":          {with(outbound("!_dns_"), func(c *docker.Container) { c.Resolvers = []netip.Addr{netip.MustParseAddr("192.0.2.1")} }), "1.51", nil},
 		"denied DNS on the default one":  {with(outbound("!_dns_"), func(c *docker.Container) { c.NetworkMode = "bridge" }), "1.51", nil},
 		"an API that cannot be read":     {outbound("!_dns_"), "", nil},

@@ -17,6 +17,7 @@ const (
 	RuleSharedLabels  = "shared-network-labels"
 	RuleStepsAround   = "steps-around"
 	RuleStrangePort   = "strange-port"
+	RuleUnheldDNS     = "dns-not-held"
 	RuleUnknownDenial = "denied-name-unknown"
 	RuleUnmanaged     = "unmanaged-network"
 )

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/dockerwall/dockerwall/api"
@@ -89,17 +88,17 @@ func (h *host) container(c docker.Container, fate reconcile.Fate) api.Container 
 		out.Mode = unfenced
 		return out
 	}
-	counts := h.policy(&out, net)
+	h.policy(&out, net)
 	if fate.Shares == "" {
 		traffic := h.in.Counters.Containers[short(c.ID)]
 		out.Sent, out.Denied = api.Count(traffic.Sent), api.Count(traffic.Denied)
-		out.Findings = append(out.Findings, h.unheldDNS(c, counts)...)
+		out.Findings = append(out.Findings, h.unheldDNS(c)...)
 	}
 	return out
 }
 
 // policy tells what counts for a container that is fenced.
-func (h *host) policy(out *api.Container, c docker.Container) reconcile.Policy {
+func (h *host) policy(out *api.Container, c docker.Container) {
 	p := h.in.Outcome.State.Policy(c)
 	out.Mode = p.Mode.String()
 	if p.Reject {
@@ -116,7 +115,6 @@ func (h *host) policy(out *api.Container, c docker.Container) reconcile.Policy {
 			out.MoreNames += more
 		}
 	}
-	return p
 }
 
 // outbound is the label as it stands; policy folds its case only to report it.
@@ -153,29 +151,13 @@ func (h *host) addrs(c docker.Container) []netip.Addr {
 	return slices.Compact(out)
 }
 
-// unheldDNS says where a denial of _dns_ does not hold. A container on a network of its own asks Docker's resolver, which
-// from 28 on (API 1.48) passes the question on from the host's namespace, unless somebody set whom to ask
-// (daemon/libnetwork/resolver.go); a resolver on the host's loopback it always asked from there.
-func (h *host) unheldDNS(c docker.Container, p reconcile.Policy) []api.Finding {
-	s := h.in.Outcome.State.Resolvers
-	loopback := slices.ContainsFunc(s.Host, netip.Addr.IsLoopback)
-	switch {
-	case !p.Denies(policy.DNS), c.NetworkMode == "bridge", len(c.Resolvers) > 0, s.Set, !loopback && !fromHost(h.in.EngineAPI):
+// unheldDNS says where a denial of _dns_ does not hold.
+func (h *host) unheldDNS(c docker.Container) []api.Finding {
+	p, found := h.in.Outcome.State.UnheldDNS(c, h.in.EngineAPI)
+	if !found {
 		return nil
 	}
-	return []api.Finding{{
-		Severity: policy.Warning.String(), Token: "!" + policy.DNS.String(),
-		Message: "this Docker asks the host's resolvers from the host's own network, so questions that go through it are not denied",
-		Remedy:  `set "dns" in Docker's daemon.json, or create the container with --dns`,
-	}}
-}
-
-// fromHost says whether an Engine of that API version is Docker 28 or newer.
-func fromHost(version string) bool {
-	major, minor, _ := strings.Cut(version, ".")
-	a, err := strconv.Atoi(major)
-	b, err2 := strconv.Atoi(minor)
-	return err == nil && err2 == nil && (a > 1 || a == 1 && b >= 48)
+	return []api.Finding{finding(p)}
 }
 
 func short(id string) string { return id[:min(12, len(id))] }

@@ -99,7 +99,7 @@ func TestCheckRunning(t *testing.T) {
 				"free host-network 0", "lost host-in-range 18", "lost unresolved-name 1", "lost unresolved-name 33", "sly image-label 0",
 			}
 			if name == "newest" {
-				want = append(want, "bad dns-not-seen 40")
+				want = append(want, "bad dns-not-held 40")
 			}
 			slices.Sort(got)
 			slices.Sort(want)
