@@ -17,6 +17,8 @@ const (
 	// maxMissed is how many readings something may be missing from until it is forgotten. Not at once: a listing read while
 	// the table changes may miss it, and it must not be counted twice.
 	maxMissed = 5
+	// maxEntries bounds the destinations of all containers, some 10 MB; senders choose them.
+	maxEntries = 50_000
 )
 
 // account is what has been told of one container.
@@ -82,8 +84,8 @@ func (a *account) missed() bool {
 
 // charge spreads room over the destinations; what is left is other. A destination can have grown by no more than the
 // total, but for what came between the two readings: that is told at the next one, before all else. What was late then
-// and has no room was told as other, when a listing had missed it.
-func (a *account) charge(record []nft.Denial, now time.Time) []Denial {
+// and has no room was told as other, when a listing had missed it. Of new destinations there is room for spare.
+func (a *account) charge(record []nft.Denial, now time.Time, spare *int) []Denial {
 	told := map[Target]nft.Count{}
 	order := inOrder(record)
 	if len(order) > 0 {
@@ -106,6 +108,10 @@ func (a *account) charge(record []nft.Denial, now time.Time) []Denial {
 		t := targetOf(d)
 		e := a.record[t]
 		if e == nil {
+			if *spare <= 0 {
+				continue
+			}
+			*spare--
 			e = &entry{}
 			a.record[t] = e
 		}

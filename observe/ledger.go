@@ -15,6 +15,8 @@ type Reading struct {
 	Reasons   map[nft.Reason]nft.Count
 	// Records are those of the containers that [Ledger.Grown] named, by 12-digit ID.
 	Records map[string][]nft.Denial
+	// Unread are containers that the reading says nothing of, by 12-digit ID.
+	Unread map[string]bool
 	// Partial says that only some containers were read, and no reasons.
 	Partial bool
 }
@@ -25,7 +27,8 @@ type Reading struct {
 // one that comes back after fewer than six readings without it.
 //
 // A packet of a container that no destination explains is told without one: reason "invalid" where conntrack could not
-// place it, else "other" (stray segments, multicast, and what came after the record was full). Packets of nobody we
+// place it, else "other" (stray segments, multicast, and what came after the record was full: the kernel's of 1,024
+// destinations of a family, or that of the ledger of 50,000 in all). Packets of nobody we
 // know add up to the kernel's counters of the reasons unknown, spoof, cut and invalid, the last without what containers'
 // own counters have of it. Those that nflog showed are told with where they came from and went; the kernel logs ten a
 // second of a reason, so the others are told without. Stray and multicast are counted for containers and others in one,
@@ -34,6 +37,7 @@ type Reading struct {
 // It is pure, and not for use by two goroutines at once.
 type Ledger struct {
 	accounts map[string]*account // by 12-digit ID
+	spare    int                 // destinations that may be remembered besides
 	reasons  map[nft.Reason]*reason
 	at       time.Time // of the last reading
 	begun    bool
@@ -57,6 +61,9 @@ func NewLedger(b *Baseline) *Ledger {
 	}
 	return l
 }
+
+// Begun says whether there is something to compare readings with.
+func (l *Ledger) Begun() bool { return l.begun }
 
 // Grown are the containers, by 12-digit ID, whose records are worth reading: those that were denied more than is known.
 func (l *Ledger) Grown(parts []nft.Part) []string {
@@ -84,11 +91,13 @@ func (l *Ledger) Take(r Reading) []Denial {
 		l.account(p.ID).grow(p)
 	}
 	var ids []string
+	l.spare = maxEntries
 	for id, a := range l.accounts {
+		l.spare -= len(a.record)
 		switch {
-		case read[id] || !r.Partial && a.late:
+		case read[id]:
 			ids = append(ids, id)
-		case !r.Partial && a.missed():
+		case !r.Partial && !r.Unread[id] && a.missed():
 			delete(l.accounts, id)
 		}
 	}
@@ -126,7 +135,7 @@ func (l *Ledger) charge(id string, r Reading) []Denial {
 	invalid := a.invalid
 	a.invalid = nft.Count{}
 	l.reason(nft.Invalid).explained = plus(l.reason(nft.Invalid).explained, invalid)
-	out := a.charge(r.Records[id], r.Time)
+	out := a.charge(r.Records[id], r.Time, &l.spare)
 	if invalid.Packets > 0 {
 		out = append(out, Denial{Reason: string(nft.Invalid), Packets: invalid.Packets, Bytes: invalid.Bytes})
 	}

@@ -251,3 +251,27 @@ func TestADestinationIsToldWhatItGrewBy(t *testing.T) {
 		})
 	}
 }
+
+// TestTheLedgerIsBounded whatever containers reach for; what it cannot remember is other.
+func TestTheLedgerIsBounded(t *testing.T) {
+	l, packets := NewLedger(&Baseline{}), uint64(0)
+	for i := range 60 {
+		id := fmt.Sprintf("%012x", i)
+		r := Reading{Time: start(), Parts: []nft.Part{{ID: id, Name: id, Count: count(2048, 2048*60)}}, Records: map[string][]nft.Denial{}}
+		for n := range 2048 {
+			dst := netip.AddrFrom4([4]byte{203, byte(i), byte(n >> 8), byte(n)})
+			r.Records[id] = append(r.Records[id], nft.Denial{Dst: dst, Proto: nft.TCP, Port: 1, Count: count(1, 60)})
+		}
+		r.Partial = true
+		for _, d := range l.Take(r) {
+			packets += d.Packets
+		}
+	}
+	entries := 0
+	for _, a := range l.accounts {
+		entries += len(a.record)
+	}
+	if entries != maxEntries || packets != 60*2048 {
+		t.Errorf("%d destinations remembered, %d packets told", entries, packets)
+	}
+}

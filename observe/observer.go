@@ -21,8 +21,13 @@ const (
 	effort = 5                      // a reading takes at most one part in so many of the time
 )
 
-// maxSightings bounds what is told apart of packets of nobody we know, of one reading.
-const maxSightings = 64
+// The bounds of readings.
+const (
+	maxSightings = 64 // packets of nobody we know that are told apart
+	maxGrown     = 64 // records read; one may have 2,048 destinations
+	// maxWaiting bounds what a sink that hangs keeps waiting; then the oldest are lost.
+	maxWaiting = 2 * maxGrown * 2048
+)
 
 // Kernel is where counters are read; *nft.Kernel is one.
 type Kernel interface {
@@ -36,8 +41,8 @@ type Options struct {
 	Kernel Kernel
 	// View is asked once for each reading that found something; false while nobody knows yet, and then nothing is read.
 	View func() (View, bool)
-	// Sinks get what is new, in this order, from one goroutine at a time. They must not block. Each may fill in what it
-	// knows for those after it, such as First and ID.
+	// Sinks get what is new, in this order, from one goroutine at a time. While one blocks nothing is told; what then waits
+	// is bounded. Each may fill in what it knows for those after it, such as First and ID.
 	Sinks []func([]Denial)
 	// Watched says whether somebody waits for Denials: then it reads every second. Nil is never.
 	Watched  func() bool
@@ -69,9 +74,14 @@ type Observer struct {
 
 	seen sightings
 
-	// mu is held while the ledger changes and sinks are told, never while the kernel is asked.
+	// delivery is held while sinks are told. It comes before mu.
+	delivery sync.Mutex
+
+	// mu is held while the ledger changes, never while the kernel is asked or sinks are told: the loop waits for it.
 	mu      sync.Mutex
 	ledger  *Ledger
+	turn    string          // 12-digit ID of the container whose record is to be read next, when they are many
+	waiting []Denial        // for the sinks
 	leaving []string        // 12-digit IDs of containers whose counters the coming commit deletes
 	left    map[string]bool // that left since the reading under way began: what it has of them is old
 	failed  string          // the error told last
@@ -156,101 +166,8 @@ func (o *Observer) Drop(d droplog.Drop) {
 	o.Kick()
 }
 
-// Read reads once, tells the sinks what is new, and returns whether there was anything. Only Run and tests call it.
-func (o *Observer) Read() bool {
-	o.mu.Lock()
-	clear(o.left)
-	o.mu.Unlock()
-	view, known := o.opt.View()
-	if !known {
-		return false
-	}
-	r := Reading{Sightings: o.seen.take()}
-	counters, err := o.opt.Kernel.Counters()
-	if err != nil {
-		o.report(err)
-		return false
-	}
-	r.Time, r.Reasons = time.Now(), counters.Reasons
-	for _, p := range counters.Parts {
-		if _, ok := view.Container(p.ID); ok {
-			r.Parts = append(r.Parts, p)
-		}
-	}
-	o.mu.Lock()
-	grown := o.ledger.Grown(r.Parts)
-	o.mu.Unlock()
-	if len(grown) > 0 {
-		r.Records, err = o.opt.Kernel.Records(grown)
-	}
-	o.report(err)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	r.without(o.left)
-	return o.tell(o.ledger.Take(r), view)
-}
-
-// report says once that something could not be read.
-func (o *Observer) report(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	o.mu.Lock()
-	said, ended := o.failed, o.ended
-	o.failed = text
-	o.mu.Unlock()
-	if err != nil && text != said && !ended {
-		o.opt.Logger.Warn("denials not read; they are told when they can be", "err", err)
-	}
-}
-
-// without takes away what is old.
-func (r *Reading) without(left map[string]bool) {
-	parts := r.Parts[:0]
-	for _, p := range r.Parts {
-		if !left[p.ID] {
-			parts = append(parts, p)
-		}
-	}
-	r.Parts = parts
-}
-
-// tell completes Denials and hands them to the sinks. The caller holds the lock.
-func (o *Observer) tell(denials []Denial, view View) bool {
-	if len(denials) == 0 {
-		return false
-	}
-	for i := range denials {
-		view.complete(&denials[i])
-	}
-	for _, sink := range o.opt.Sinks {
-		sink(denials)
-	}
-	return true
-}
-
-// complete fills in who, names and token.
-func (v View) complete(d *Denial) {
-	d.Audit = v.DryRun
-	if d.ContainerID != "" {
-		if c, ok := v.Container(d.ContainerID); ok {
-			d.ContainerID, d.Subject, d.Audit = c.ID, c.Subject, v.DryRun || c.Audit
-		}
-	}
-	if !d.Target.Dst.IsValid() {
-		return
-	}
-	d.Names = v.Names(d.Target.Dst)
-	token, host := v.Token(d.Target, d.Names)
-	d.Host = host
-	if d.Reason == string(nft.Denied) {
-		d.Token = token
-	}
-}
-
-// Leaving tells what containers were denied whose counters the coming commit deletes. What is denied from then to the
-// commit is not told.
+// Leaving counts what containers were denied whose counters the coming commit deletes; it is told soon. What is denied from
+// then to the commit is not.
 func (o *Observer) Leaving(containers []nft.Container) {
 	view, known := o.opt.View()
 	if !known {
@@ -280,7 +197,10 @@ func (o *Observer) Leaving(containers []nft.Container) {
 		o.left[c.ID] = true
 		o.leaving = append(o.leaving, c.ID)
 	}
-	o.tell(o.ledger.Take(r), view)
+	o.add(o.ledger.Take(r), view)
+	if len(o.waiting) > 0 {
+		o.Kick()
+	}
 }
 
 // Committed says that a commit has succeeded: what was leaving is gone.
@@ -292,14 +212,11 @@ func (o *Observer) Committed() {
 		o.left[id] = true
 	}
 	o.leaving = nil
-	if !o.ledger.begun {
+	if !o.ledger.Begun() {
 		o.Kick()
 	}
 }
 
-// Settled calls do with what has been told so far while nothing is being told: what sinks have is exactly that.
-func (o *Observer) Settled(do func(Baseline)) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	do(o.ledger.Baseline())
-}
+// Settled calls do with what the sinks have been told so far, while they are told nothing: what they have is exactly that. It
+// must not be called by a sink.
+func (o *Observer) Settled(do func(Baseline)) { o.deliver(do) }

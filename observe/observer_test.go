@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -171,7 +172,7 @@ func TestAnObserverSaysWho(t *testing.T) {
 		r.Drop(droplog.Drop{Prefix: droplog.Prefix{Chain: droplog.NoChain, Reason: "unknown", Mode: "drop"}.String(), In: "br-1",
 			Packet: packet.Packet{Src: source, Dst: target(2).Dst, DstPort: 443, Proto: packet.ProtoTCP}})
 	}
-	if !r.Read() || len(r.told) != 2 {
+	if !r.Read() || r.Read() || len(r.told) != 2 {
 		t.Fatalf("%+v", r.told)
 	}
 	if d := r.told[0]; d.ContainerID != fullID || d.Subject.Name != "web" || d.Target != target(1) || d.Packets != 3 || d.Token == "" || d.Names[0] != "www.example.com" {
@@ -179,9 +180,6 @@ func TestAnObserverSaysWho(t *testing.T) {
 	}
 	if d := r.told[1]; d.ContainerID != "" || d.Source != source || d.Interface != "br-1" || d.Target != target(2) || d.Packets != 2 || d.Token != "" || d.Reason != "unknown" {
 		t.Errorf("of nobody: %+v", d)
-	}
-	if r.Read() {
-		t.Error("nothing happened, and something is told")
 	}
 }
 
@@ -216,10 +214,71 @@ func TestACommitThatFailsForgetsNothing(t *testing.T) {
 	r := newRig(t)
 	r.kernel.deny(1, 3)
 	r.Leaving([]nft.Container{{ID: web}})
+	if len(r.told) > 0 {
+		t.Error("the loop, which says who leaves, waits for the sinks")
+	}
 	r.kernel.deny(1, 1)
 	r.Read()
 	if r.packets() != 4 {
 		t.Errorf("%d packets told of 4: %+v", r.packets(), r.told)
+	}
+}
+
+// crowd is a kernel with many containers, of which each is denied something.
+type crowd struct {
+	ids   []string
+	drop  uint64
+	asked []int // how many records at once
+}
+
+func (c *crowd) Counters() (nft.Counters, error) {
+	var out nft.Counters
+	for _, id := range c.ids {
+		out.Parts = append(out.Parts, nft.Part{ID: id, Name: id, Count: count(c.drop, 60*c.drop)})
+	}
+	return out, nil
+}
+
+func (c *crowd) CountersOf(nft.Container) (nft.Counters, error) { return nft.Counters{}, nil }
+
+func (c *crowd) Records(ids []string) (map[string][]nft.Denial, error) {
+	c.asked = append(c.asked, len(ids))
+	out := map[string][]nft.Denial{}
+	for _, id := range ids {
+		out[id] = []nft.Denial{{Dst: target(1).Dst, Port: 443, Proto: nft.TCP, Count: count(c.drop, 60*c.drop)}}
+	}
+	return out, nil
+}
+
+func TestManyContainersTakeTurns(t *testing.T) {
+	r, c := newRig(t), &crowd{drop: 3}
+	for i := range 8*maxGrown + 5 {
+		c.ids = append(c.ids, fmt.Sprintf("%012x", i))
+	}
+	view, _ := r.opt.View()
+	view.Container = func(id string) (Container, bool) { return Container{ID: id}, true }
+	r.opt.Kernel, r.opt.View = c, func() (View, bool) { return view, true }
+	for range 9 {
+		r.Read()
+		c.drop++ // those that had their turn are waiting again
+	}
+	for range 9 {
+		r.Read()
+	}
+	told := map[string]uint64{}
+	for _, d := range r.told {
+		told[d.ContainerID] += d.Packets
+		if d.Reason == ReasonOther {
+			t.Errorf("told without its destination: %+v", d)
+		}
+	}
+	if len(told) != len(c.ids) || slices.Max(c.asked) > maxGrown {
+		t.Errorf("%d of %d containers had a turn, %v at once", len(told), len(c.ids), c.asked)
+	}
+	for id, n := range told {
+		if n != c.drop {
+			t.Errorf("%s: %d packets told of %d", id, n, c.drop)
+		}
 	}
 }
 

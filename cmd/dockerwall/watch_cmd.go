@@ -92,7 +92,7 @@ func (o *watchOptions) watcher(c *cobra.Command, env environment) (*watcher, err
 	case o.follow && (o.output == asTable || o.output == asJSON):
 		return nil, usageError{fmt.Errorf("-o %s needs all of it at once: add --follow=false, or use -o %s or %s", o.output, asCompact, asJSONL)}
 	}
-	w := &watcher{env: env, client: api.Dial(o.socket), output: o.output, follow: o.follow, last: o.last, filter: filter, pace: newPace()}
+	w := &watcher{env: env, client: api.Dial(o.socket), output: o.output, follow: o.follow, last: o.last, filter: filter, pace: newPace(), colour: colourOf(env, env.out)}
 	if o.since > 0 {
 		w.filter.since = time.Now().Add(-o.since)
 		if !c.Flags().Changed("last") {
@@ -114,6 +114,7 @@ type watcher struct {
 	pace   *pace
 	seen   uint64 // ID of the latest that came
 	hint   bool   // still to be given
+	colour colour
 }
 
 // errDaemonEnded is the end of a stream that has none of its own.
@@ -238,7 +239,7 @@ func (w *watcher) print(denials []api.Denial) error {
 		if w.output == asJSONL {
 			err = lines.Encode(api.Wrap(api.KindDenial, d))
 		} else {
-			_, err = fmt.Fprintln(w.env.out, denialLine(d, time.Now()))
+			_, err = fmt.Fprintln(w.env.out, denialLine(d, time.Now(), w.colour))
 		}
 		if err != nil {
 			return err

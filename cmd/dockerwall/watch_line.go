@@ -14,7 +14,7 @@ import (
 
 // denialLine is "18:13:40 DENIED web -> files.pythonhosted.org:443 (151.101.0.223) tcp x14 no rule". What is of another day
 // than now has the day in front.
-func denialLine(d api.Denial, now time.Time) string {
+func denialLine(d api.Denial, now time.Time, c colour) string {
 	words := []string{denialTime(d, now), fmt.Sprintf("%-6s", strings.ToUpper(d.Verdict)), denialSource(d), "->", denialDestination(d)}
 	if len(d.Names) > 0 && d.Destination.IsValid() {
 		words = append(words, "("+d.Destination.String()+")")
@@ -28,6 +28,11 @@ func denialLine(d api.Denial, now time.Time) string {
 	}
 	for i := range words {
 		words[i] = clean(words[i])
+	}
+	if d.Verdict == api.VerdictAudit {
+		words[1] = c.yellow(words[1])
+	} else {
+		words[1] = c.red(words[1])
 	}
 	return strings.Join(words, " ")
 }

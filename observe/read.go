@@ -1,0 +1,143 @@
+package observe
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dockerwall/dockerwall/nft"
+)
+
+// Read reads once, tells the sinks what is new, and returns whether there was anything. Only Run and tests call it.
+func (o *Observer) Read() bool {
+	o.mu.Lock()
+	clear(o.left)
+	o.mu.Unlock()
+	view, known := o.opt.View()
+	if !known {
+		return false
+	}
+	r := Reading{Sightings: o.seen.take()}
+	counters, err := o.opt.Kernel.Counters()
+	if err != nil {
+		o.report(err)
+		return false
+	}
+	r.Time, r.Reasons = time.Now(), counters.Reasons
+	r.Parts = counters.Parts
+	unknown := map[string]bool{}
+	for _, p := range r.Parts {
+		if _, ok := view.Container(p.ID); !ok {
+			unknown[p.ID] = true
+		}
+	}
+	r.without(unknown)
+	if grown := o.grown(&r); len(grown) > 0 {
+		r.Records, err = o.opt.Kernel.Records(grown)
+	}
+	o.report(err)
+	o.mu.Lock()
+	r.without(o.left)
+	o.add(o.ledger.Take(r), view)
+	o.mu.Unlock()
+	return o.deliver(nil)
+}
+
+// grown are the containers to read the records of. When they are many, some take their turn at the next reading, with all
+// of theirs.
+func (o *Observer) grown(r *Reading) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := o.ledger.Grown(r.Parts)
+	if len(all) <= maxGrown || !o.ledger.Begun() {
+		return all
+	}
+	first, _ := slices.BinarySearch(all, o.turn)
+	later := map[string]bool{}
+	for i, id := range slices.Concat(all[first:], all[:first]) {
+		if i == maxGrown {
+			o.turn = id
+		}
+		later[id] = i >= maxGrown
+	}
+	r.without(later)
+	o.Kick()
+	return slices.DeleteFunc(all, func(id string) bool { return later[id] })
+}
+
+// report says once that something could not be read.
+func (o *Observer) report(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	o.mu.Lock()
+	said, ended := o.failed, o.ended
+	o.failed = text
+	o.mu.Unlock()
+	if err != nil && text != said && !ended {
+		o.opt.Logger.Warn("denials not read; they are told when they can be", "err", err)
+	}
+}
+
+// without has the reading say nothing of some containers.
+func (r *Reading) without(ids map[string]bool) {
+	if r.Unread == nil {
+		r.Unread = map[string]bool{}
+	}
+	r.Parts = slices.DeleteFunc(r.Parts, func(p nft.Part) bool { return ids[p.ID] })
+	for id, out := range ids {
+		r.Unread[id] = r.Unread[id] || out
+	}
+}
+
+// add completes Denials and has them wait for the sinks. The caller holds the lock.
+func (o *Observer) add(denials []Denial, view View) {
+	for i := range denials {
+		view.complete(&denials[i])
+	}
+	o.waiting = append(o.waiting, denials...)
+	if more := len(o.waiting) - maxWaiting; more > 0 {
+		o.waiting = o.waiting[more:]
+	}
+}
+
+// deliver hands what waits to the sinks, then calls settled, if there is one, and returns whether there was anything.
+func (o *Observer) deliver(settled func(Baseline)) bool {
+	o.delivery.Lock()
+	defer o.delivery.Unlock()
+	o.mu.Lock()
+	denials, base := o.waiting, Baseline{}
+	o.waiting = nil
+	if settled != nil {
+		base = o.ledger.Baseline()
+	}
+	o.mu.Unlock()
+	if len(denials) > 0 {
+		for _, sink := range o.opt.Sinks {
+			sink(denials)
+		}
+	}
+	if settled != nil {
+		settled(base)
+	}
+	return len(denials) > 0
+}
+
+// complete fills in who, names and token.
+func (v View) complete(d *Denial) {
+	d.Audit = v.DryRun
+	if d.ContainerID != "" {
+		if c, ok := v.Container(d.ContainerID); ok {
+			d.ContainerID, d.Subject, d.Audit = c.ID, c.Subject, v.DryRun || c.Audit
+		}
+	}
+	if !d.Target.Dst.IsValid() {
+		return
+	}
+	d.Names = v.Names(d.Target.Dst)
+	token, host := v.Token(d.Target, d.Names)
+	d.Host = host
+	if d.Reason == string(nft.Denied) {
+		d.Token = token
+	}
+}
