@@ -43,7 +43,10 @@ lines add up to what the kernel counted. AUDIT is what passed all the same.
 Filters of one kind widen each other, filters of different kinds narrow. A container is given by name or by the
 beginning of its ID; arguments are the same as --container.
 
-What an address is called, and what a token allows, "dockerwall explain" says.`,
+A line ends with why, and --reason has a word for each: "no rule", "private range", "dns bypass" (port 53 of what is no
+resolver of the container's) and "host service" are denied by its policy (denied); an address that no container has
+(unknown) or another's (spoof); what conntrack cannot place (invalid); what a cut connection would begin again (cut);
+stray segments, multicast, and what found no room in the record of a container's destinations (other).`,
 		ValidArgsFunction: func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return containerNames(c)
 		},

@@ -74,6 +74,17 @@ func TestColourRepeatsTheVerdict(t *testing.T) {
 	}
 }
 
+func TestTheHintComesOnceAndOnStderr(t *testing.T) {
+	var out, said bytes.Buffer
+	w := watcher{env: environment{streams: streams{out: &out, err: &said}}, output: asCompact, hint: true}
+	if err := w.print([]api.Denial{{Verdict: "denied", Reason: "other"}, aDenial(), aDenial()}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "hint: dockerwall explain web 'files.pythonhosted.org:443/tcp'\n"; said.String() != want || strings.Contains(out.String(), "hint") {
+		t.Errorf("on stderr %q, want %q", said.String(), want)
+	}
+}
+
 func TestFiltersOfWatch(t *testing.T) {
 	tests := map[string]struct {
 		args  string
