@@ -22,13 +22,19 @@ type account struct {
 	id, name, image     string
 	sent, sentBytes     counter
 	denied, deniedBytes counter
-	accepted            uint64 // packets
+	invalid             counter // of denied, packets that conntrack could not place
+	accepted            uint64  // packets
 	acceptedBytes       uint64
+	audited             uint64 // of denied, packets that passed all the same
+	auditedBytes        uint64
+	audit               bool // as audited are counted
+	info                info
 	other               uint64
 	series              map[target]*series
 	readings            map[flow]*reading
 	seen                time.Time
 	reserved            bool // its "other" counts against maxSeries
+	behind              bool // its destinations were not read the last time
 }
 
 // series is one destination shown.
@@ -53,11 +59,16 @@ type reading struct {
 
 // totals takes the counters that have no destination. What was accepted is what was sent less what
 // was denied; the two are not read at one instant, so it stands still where it would decrease.
+// Invalid packets are a part of those denied, and never told as more.
 func (a *account) totals(c Container) {
 	a.sent.advance(c.SentPackets)
 	a.sentBytes.advance(c.SentBytes)
-	a.denied.advance(c.DropPackets)
-	a.deniedBytes.advance(c.DropBytes)
+	packets, bytes := a.denied.advance(c.DropPackets), a.deniedBytes.advance(c.DropBytes)
+	if a.audit {
+		a.audited += packets
+		a.auditedBytes += bytes
+	}
+	a.invalid.advanceBy(c.InvalidPackets, a.denied.total-a.invalid.total)
 	a.accepted = max(a.accepted, less(a.sent.total, a.denied.total))
 	a.acceptedBytes = max(a.acceptedBytes, less(a.sentBytes.total, a.deniedBytes.total))
 }
@@ -86,6 +97,13 @@ func (a *account) reading(d Denied) *reading {
 	}
 	r.missing = 0
 	return r
+}
+
+// catchUp takes readings of destinations that were not read for a while: how they grew meanwhile is in other.
+func (a *account) catchUp(denied []Denied) {
+	for _, d := range denied {
+		a.reading(d).advance(d.Packets)
+	}
 }
 
 // forgetReadings drops readings that have not been there for a while. Not at once: a listing read

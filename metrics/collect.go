@@ -23,6 +23,8 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Destination of the detail of denials; empty is [ByIP]. See [ParseDestination].
 	Destination Destination
+	// NoCompat leaves the three families of the older dockerwall out.
+	NoCompat bool
 	// Version and Revision of the program, for dockerwall_build_info.
 	Version, Revision string
 }
@@ -64,6 +66,11 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range m.descs.all() {
 		ch <- d
 	}
+	if !m.opt.NoCompat {
+		for _, d := range m.descs.old() {
+			ch <- d
+		}
+	}
 }
 
 // Collect implements prometheus.Collector: it takes a snapshot and tells it.
@@ -78,8 +85,12 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.health(out, snapshot)
 	m.denials(out, snapshot)
 	m.dns(out, snapshot.DNS)
+	m.sets(out, snapshot)
 	for _, a := range m.ledger.inOrder() {
-		m.container(out, a)
+		m.egress(out, a)
+		if !m.opt.NoCompat {
+			m.container(out, a)
+		}
 	}
 }
 
@@ -127,9 +138,11 @@ func (m *Metrics) health(out emitter, s Snapshot) {
 }
 
 func (m *Metrics) denials(out emitter, s Snapshot) {
-	out.counter(m.descs.overflow, m.ledger.overflow)
+	if !m.opt.NoCompat {
+		out.counter(m.descs.overflow, m.ledger.overflow)
+	}
 	reasons := map[string]uint64{
-		ReasonDenied: m.ledger.denied, ReasonInvalid: 0, ReasonUnknown: 0, ReasonStray: 0, ReasonMulticast: 0, ReasonCut: 0, ReasonSpoof: 0,
+		ReasonDenied: m.ledger.denied - m.ledger.invalid, ReasonInvalid: 0, ReasonUnknown: 0, ReasonStray: 0, ReasonMulticast: 0, ReasonCut: 0, ReasonSpoof: 0,
 	}
 	for reason, n := range m.ledger.reasons {
 		reasons[reason] += n.total

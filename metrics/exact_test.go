@@ -9,7 +9,7 @@ import (
 
 func TestRandomDestinationsStayBoundedAndExact(t *testing.T) {
 	const containers, scrapes, each = 40, 50, 50 // 100,000 destinations
-	l, now, n := newLedger(ByIP), epoch, 0
+	l, now, n, r := newLedger(ByIP), epoch, 0, rand.New(rand.NewPCG(8, 8))
 	kernels := make([]*kernel, containers)
 	for i := range kernels {
 		kernels[i] = newKernel(i, 256)
@@ -19,7 +19,7 @@ func TestRandomDestinationsStayBoundedAndExact(t *testing.T) {
 			k.accept(7)
 			for range each {
 				n++
-				k.deny(address(n), uint64(1+n%3))
+				k.deny(address(r.IntN(1<<24)), uint64(1+n%3))
 			}
 		}
 		before := told(l)
@@ -50,6 +50,7 @@ func told(l *ledger) map[string]uint64 {
 	values := make(map[string]uint64)
 	for id, a := range l.accounts {
 		values[id+" accept"], values[id+" drop"], values[id+" other"] = a.accepted, a.denied.total, a.other
+		values[id+" audited"], values[id+" enforced"], values[id+" invalid"] = a.audited, a.denied.total-a.audited, a.invalid.total
 		for t, s := range a.series {
 			values[fmt.Sprint(id, t, s.domains)] = s.packets
 		}
@@ -90,6 +91,9 @@ func TestTotalsAreExactWhateverTheReadings(t *testing.T) {
 				r.Shuffle(len(torn.Denied), func(i, j int) { torn.Denied[i], torn.Denied[j] = torn.Denied[j], torn.Denied[i] })
 				if len(torn.Denied) > 0 && r.IntN(4) == 0 {
 					torn.Denied = torn.Denied[1:] // a listing that missed one
+				}
+				if torn.Unread = r.IntN(6) == 0; torn.Unread {
+					torn.Denied = nil
 				}
 				before := told(l)
 				l.update(Snapshot{Containers: []Container{torn}}, now)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ledger turns snapshots into the three old families: what the kernel says into counters that are
+// ledger turns snapshots into the families of single containers: what the kernel says into counters that are
 // bounded in number, exact in sum and never decrease. It is pure: the caller gives the time.
 type ledger struct {
 	mode     Destination
@@ -16,6 +16,7 @@ type ledger struct {
 	taken    int                 // series of dockerwall_dropped_packets, "other" included
 	overflow uint64              // packets told as "other" for want of a series
 	denied   uint64              // packets denied to containers, gone ones included
+	invalid  uint64              // of these, packets that conntrack could not place
 	reasons  map[string]*counter
 }
 
@@ -33,7 +34,8 @@ func newLedger(mode Destination) *ledger {
 func (l *ledger) update(s Snapshot, now time.Time) {
 	for _, c := range s.Containers {
 		a := l.account(c)
-		a.seen, a.name, a.image = now, label(c.Name), label(c.Image)
+		a.seen, a.name, a.image, a.info = now, label(c.Name), label(c.Image), infoOf(c)
+		a.audit = c.Audited
 		l.charge(a, c, now)
 	}
 	for reason, n := range s.Reasons {
@@ -52,9 +54,10 @@ func (l *ledger) account(c Container) *account {
 
 // charge books what container c says to its account.
 func (l *ledger) charge(a *account, c Container, now time.Time) {
-	before := a.denied.total
+	before, invalid := a.denied.total, a.invalid.total
 	a.totals(c)
 	l.denied += a.denied.total - before
+	l.invalid += a.invalid.total - invalid
 	if a.denied.total > 0 && !a.reserved {
 		a.reserved = true
 		l.taken++
@@ -62,9 +65,14 @@ func (l *ledger) charge(a *account, c Container, now time.Time) {
 	}
 	// A destination grows only by what the total grew, read a moment before; the rest stays due.
 	room := a.denied.total - a.shown() - a.other
-	for _, d := range inOrder(c.Denied) {
-		room -= l.attribute(a, d, room, now)
+	if a.behind && !c.Unread {
+		a.catchUp(c.Denied)
+	} else {
+		for _, d := range inOrder(c.Denied) {
+			room -= l.attribute(a, d, room, now)
+		}
 	}
+	a.behind = c.Unread
 	a.forgetReadings()
 	a.other += room
 	if l.mode != ByNone {

@@ -99,6 +99,25 @@ func TestATornReadingIsToldNextTime(t *testing.T) {
 	}
 }
 
+func TestWhatGrewUnreadIsToldAsOther(t *testing.T) {
+	l, k := newLedger(ByIP), newKernel(0, 30)
+	k.deny(address(1), 10)
+	l.update(snapshotOf(k), epoch)
+	for i := range 2 * forgetReading { // longer than a reading is kept
+		k.deny(address(1), 1)
+		unread := k.c
+		unread.Denied, unread.Unread = nil, true
+		l.update(Snapshot{Containers: []Container{unread}}, epoch.Add(time.Duration(i+1)*time.Second))
+	}
+	for _, step := range []struct{ more, shown, other uint64 }{{5, 10, 15}, {3, 13, 15}} {
+		k.deny(address(1), step.more)
+		l.update(snapshotOf(k), epoch.Add(time.Minute))
+		if a := l.of(k); a.shown() != step.shown || a.other != step.other {
+			t.Errorf("%d shown, %d other; want %d and %d", a.shown(), a.other, step.shown, step.other)
+		}
+	}
+}
+
 func TestAcceptedStandsStillWhereItWouldDecrease(t *testing.T) {
 	l, k := newLedger(ByIP), newKernel(0, 30)
 	k.accept(10)

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,8 @@ type descs struct {
 	containers, labelErrors, deniedDestinations *prometheus.Desc
 	resolverQueries, flowsCut                   *prometheus.Desc
 	dns                                         dnsDescs
+	egress                                      egressDescs
+	sets                                        setDescs
 }
 
 func newDescs() descs {
@@ -54,6 +57,8 @@ func newDescs() descs {
 		flowsCut:           desc("dockerwall_flows_cut_total", "Connections ended because the policy does not allow them any more, or their container is gone."),
 		resolverQueries:    desc("dockerwall_resolver_queries_total", "Questions to resolvers by result.", "result"),
 		dns:                newDNSDescs(),
+		egress:             newEgressDescs(),
+		sets:               newSetDescs(),
 	}
 }
 
@@ -62,9 +67,14 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 func (d descs) all() []*prometheus.Desc {
-	return append(d.dns.all(),
-		d.containerPackets, d.containerBytes, d.droppedPackets, d.overflow, d.deniedPackets, d.enforcing,
-		d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries, d.flowsCut)
+	return slices.Concat(d.dns.all(), d.egress.all(), d.sets.all(), []*prometheus.Desc{
+		d.deniedPackets, d.enforcing, d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries, d.flowsCut,
+	})
+}
+
+// old are the families of the older dockerwall, and how much they leave out.
+func (d descs) old() []*prometheus.Desc {
+	return []*prometheus.Desc{d.containerPackets, d.containerBytes, d.droppedPackets, d.overflow}
 }
 
 // events are the metrics counted as things happen.
@@ -74,6 +84,7 @@ type events struct {
 	lastApply     prometheus.Gauge
 	restores      *prometheus.CounterVec
 	nflogLost     prometheus.Counter
+	noticesLost   prometheus.Counter
 }
 
 func newEvents() events {
@@ -90,6 +101,8 @@ func newEvents() events {
 		}),
 		restores:  prometheus.NewCounterVec(opts("dockerwall_ruleset_restores_total", "Repairs after somebody else changed the table, by how it was noticed."), []string{"cause"}),
 		nflogLost: prometheus.NewCounter(opts("dockerwall_nflog_lost_total", "Denied packets that never reached the log; counters include them.")),
+		noticesLost: prometheus.NewCounter(opts("dockerwall_nftables_notifications_lost_total",
+			"Times that the kernel's notifications about tables were lost; the table was then read back.")),
 	}
 	for _, cause := range []string{CauseNotified, CauseResync, CauseStart} {
 		e.restores.WithLabelValues(cause)
@@ -105,7 +118,7 @@ func opts(name, help string) prometheus.CounterOpts {
 func (m *Metrics) register() {
 	m.registry.MustRegister(m,
 		m.events.applyDuration, m.events.applyErrors, m.events.lastApply, m.events.restores,
-		m.events.nflogLost,
+		m.events.nflogLost, m.events.noticesLost,
 		buildInfo(m.opt.Version, m.opt.Revision),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -148,5 +161,12 @@ func (m *Metrics) Restored(cause string) {
 func (m *Metrics) NflogLost(n uint64) {
 	if m != nil {
 		m.events.nflogLost.Add(float64(n))
+	}
+}
+
+// NotificationsLost records that notifications about tables never arrived.
+func (m *Metrics) NotificationsLost() {
+	if m != nil {
+		m.events.noticesLost.Inc()
 	}
 }

@@ -80,7 +80,8 @@ func formats() map[string]expfmt.Format {
 func busy() Snapshot {
 	web := Container{
 		ID: "3f2a91b0c4d5e6f7a8" + strings.Repeat("0", 46), Name: "web", Image: "registry.example.com/web:1",
-		SentPackets: 1000, SentBytes: 100000, DropPackets: 60, DropBytes: 6000,
+		SentPackets: 1000, SentBytes: 100000, DropPackets: 60, DropBytes: 6000, InvalidPackets: 2,
+		Project: "shop", Service: "web", Network: "back,front", Mode: ModeEnforce,
 		Denied: []Denied{
 			{Dst: netip.MustParseAddr("198.51.100.9"), Port: 443, Proto: protoTCP, Packets: 30, Bytes: 3000, Names: []string{"b.example.com", "a.example.com"}},
 			{Dst: netip.MustParseAddr("198.51.100.9"), Port: 8443, Proto: protoTCP, Packets: 10, Bytes: 1000},
@@ -88,7 +89,7 @@ func busy() Snapshot {
 			{Dst: netip.MustParseAddr("2001:db8::9"), Proto: protoICMPv6, Packets: 7, Bytes: 700, Names: []string{"quote\"back\\slash\nline.example.com"}},
 		},
 	}
-	quiet := Container{ID: strings.Repeat("ab", 32), Name: "db", Image: "db", SentPackets: 5, SentBytes: 50}
+	quiet := Container{ID: strings.Repeat("ab", 32), Name: "db", Image: "db", SentPackets: 5, SentBytes: 50, Mode: ModeAudit, Audited: true, Network: "back"}
 	return Snapshot{
 		Containers: []Container{web, quiet},
 		Reasons:    map[string]uint64{"unknown": 3, "invalid": 2},
@@ -98,6 +99,8 @@ func busy() Snapshot {
 			Mode: "xt", Replies: map[string]uint64{"learned": 7, "nothing": 2}, Refused: map[string]uint64{"private": 1}, Learned: 5, Cut: 1, Evicted: 2,
 			Late: 1, Errors: map[string]uint64{"verdict": 1}, Waiting: 3, HeldCount: 9, HeldSum: 0.002, Held: map[float64]uint64{0.0001: 4, 0.001: 9},
 		}, LabelErrors: []LabelErrors{{ID: web.ID, Name: "web", Count: 2}},
+		Findings: map[string]int{SeverityError: 2, SeverityWarning: 1},
+		Sets:     []Set{{Kind: "denied", Elements: 3, Capacity: 1024}, {Kind: "cut", Capacity: 262144}, {Kind: "clients", Elements: 2, Capacity: 65535}},
 	}
 }
 
@@ -108,6 +111,7 @@ func TestGoldenScrape(t *testing.T) {
 		m.Applied(time.Second, errors.New("no"))
 		m.Restored(CauseNotified)
 		m.NflogLost(12)
+		m.NotificationsLost()
 		families := ours(t, m)
 		for name, format := range formats() {
 			file := filepath.Join("testdata", name)
@@ -244,7 +248,7 @@ func TestDeniedPacketsByReasonOutliveTheirContainer(t *testing.T) {
 		time.Sleep(keepDead)
 		text := exposition(t, expfmt.NewFormat(expfmt.TypeTextPlain), ours(t, m))
 		for _, want := range []string{
-			`dockerwall_denied_packets_total{reason="denied"} 60`,
+			`dockerwall_denied_packets_total{reason="denied"} 58`,
 			`dockerwall_denied_packets_total{reason="unknown"} 4`,
 			`dockerwall_denied_packets_total{reason="invalid"} 2`,
 			`dockerwall_denied_packets_total{reason="stray"} 0`,
@@ -273,6 +277,7 @@ func TestANilMetricsRecordsNothing(t *testing.T) {
 	m.Applied(time.Second, nil)
 	m.Restored(CauseNotified)
 	m.NflogLost(1)
+	m.NotificationsLost()
 }
 
 func TestNewRefusesAnUnknownDestination(t *testing.T) {

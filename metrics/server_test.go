@@ -163,6 +163,54 @@ func TestRetriesBackOff(t *testing.T) {
 	})
 }
 
+func TestErrSaysWhyMetricsAreNotServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := NewServer(ServerOptions{Addr: ":50000", Metrics: scraped(t, always(Snapshot{}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener := ended{make(chan struct{})}
+		results := []error{errors.New("taken"), nil, errors.New("taken again")}
+		s.listen = func(context.Context, string, string) (net.Listener, error) {
+			err := results[0]
+			results = results[1:]
+			return listener, err
+		}
+		wantErr := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			if err := s.Err(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+		wantErr("")
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		wantErr("taken")
+		time.Sleep(firstRetry)
+		wantErr("") // it listens
+		close(listener.end)
+		wantErr("accept: broken")
+		time.Sleep(firstRetry)
+		wantErr("taken again")
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// ended is a listener that fails when its channel is closed.
+type ended struct{ end chan struct{} }
+
+func (l ended) Accept() (net.Conn, error) {
+	<-l.end
+	return nil, errors.New("accept: broken")
+}
+func (l ended) Close() error   { return nil }
+func (l ended) Addr() net.Addr { return &net.TCPAddr{} }
+
 func TestOffServesNothing(t *testing.T) {
 	for _, addr := range []string{"", "off"} {
 		ctx, stop := context.WithCancel(t.Context())

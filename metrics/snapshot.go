@@ -23,6 +23,8 @@ type Snapshot struct {
 	Unfenced int // where we cannot or must not: host mode, macvlan, an unmanaged network
 
 	LabelErrors []LabelErrors
+	Findings    map[string]int // by severity
+	Sets        []Set          // one of a kind
 	// ResolverQueries are questions to resolvers since the start, by result.
 	ResolverQueries map[string]uint64
 	DNS             DNS
@@ -36,7 +38,16 @@ type Container struct {
 	SentBytes   uint64
 	DropPackets uint64
 	DropBytes   uint64
-	Denied      []Denied
+	// InvalidPackets are those of DropPackets that conntrack could not place.
+	InvalidPackets uint64
+	Denied         []Denied
+	Unread         bool // Denied was not read, for want of time
+
+	Project string // of docker compose, "" outside of it
+	Service string // of docker compose or Swarm
+	Network string // names of its networks, by comma
+	Mode    string // one of the Mode constants
+	Audited bool   // what is denied passes all the same: by its mode, or in a dry run
 }
 
 // Denied is what the kernel counted of one container to one destination.

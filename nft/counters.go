@@ -47,8 +47,9 @@ func (c Counters) Denied() Count {
 	return out
 }
 
-// Traffic is what one container sent, and what of it was denied (or would be, in audit).
-type Traffic struct{ Sent, Denied Count }
+// Traffic is what one container sent, and what of it was denied (or would be, in audit). Invalid is the part of Denied
+// that conntrack could not place.
+type Traffic struct{ Sent, Denied, Invalid Count }
 
 // Denial is one destination in a container's record of denied packets. Port is 0 for protocols
 // without ports.
@@ -136,6 +137,9 @@ func addSent(c *Counters, p Part) {
 func addDenied(c *Counters, p Part) {
 	t := c.Containers[p.ID]
 	t.Denied = t.Denied.plus(p.Count)
+	if p.Invalid {
+		t.Invalid = t.Invalid.plus(p.Count)
+	}
 	c.Containers[p.ID] = t
 	c.Parts = append(c.Parts, p)
 }

@@ -137,12 +137,12 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 
 // outside makes the parts that people and Prometheus see.
 func (f *fence) outside(s settings, config reconcile.Config) error {
-	var err error
-	info := buildInfo()
-	f.metrics, err = metrics.New(metrics.Options{
-		Source: f.snapshot, Destination: metrics.Destination(s.metricsBy), Version: info.Version, Revision: info.Revision,
-	})
+	told, err := s.metrics()
 	if err != nil {
+		return err
+	}
+	told.Source = f.snapshot
+	if f.metrics, err = metrics.New(told); err != nil {
 		return usageError{err}
 	}
 	if err := f.decisionLog(s.decisionLog); err != nil {
@@ -261,7 +261,9 @@ const ownerRemedy = "`dockerwall nft flush` and a start of the daemon make it an
 // foreignChange has the table repaired after a stranger's change, of which many notifications may tell.
 // When some were lost, the table is only looked at.
 func (f *fence) foreignChange(lost bool) {
-	if !lost {
+	if lost {
+		f.metrics.NotificationsLost()
+	} else {
 		f.foreign.Store(true)
 	}
 	f.kernel.Invalidate()

@@ -18,16 +18,23 @@ type scrape map[string]*dto.MetricFamily
 
 func (w *world) scrape(t *testing.T) scrape {
 	t.Helper()
-	body, err := w.Host.Get(t.Context(), "http://127.0.0.1:50000/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := w.exposition(t)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(body + "\n"))
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
 	if err != nil {
 		t.Fatalf("parse the scrape: %v\n%s", err, body)
 	}
 	return families
+}
+
+// exposition is a scrape as it comes.
+func (w *world) exposition(t *testing.T) string {
+	t.Helper()
+	body, err := w.Host.Get(t.Context(), "http://127.0.0.1:50000/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body + "\n"
 }
 
 func (s scrape) sum(family string, labels ...string) (total float64) {
@@ -94,6 +101,7 @@ func TestMetricsMoveAsTrafficDoes(t *testing.T) {
 		t.Error("the health families do not say that one container is fenced")
 	}
 	t.Run("a full record of destinations keeps totals exact and lets nothing through", func(t *testing.T) { fullRecord(t, w, b) })
+	t.Run("100,000 random destinations have at most 500 series and exact totals", func(t *testing.T) { randomDestinations(t, w) })
 	t.Run("OpenMetrics ends as it must", func(t *testing.T) { w.openMetrics(t) })
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/dockerwall/dockerwall/metrics"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
@@ -26,6 +27,7 @@ type settings struct {
 	socket      string
 	metricsAddr string
 	metricsBy   string
+	metricsOld  string
 	webAllow    string
 	nflogGroup  string
 	resolvers   string
@@ -89,6 +91,8 @@ func (s *settings) daemon() []setting {
 		{"decision-log", "DOCKERWALL_DECISION_LOG", "", &s.decisionLog, "", "file that gets a line of JSON for each denial; SIGHUP opens it anew"},
 		{"metrics-destination", "DOCKERWALL_METRICS_DESTINATION", "", &s.metricsBy, "ip",
 			"how dockerwall_dropped_packets names destinations: ip, domain, prefix or none"},
+		{"metrics-compat", "DOCKERWALL_METRICS_COMPAT", "METRICS_COMPAT", &s.metricsOld, "true",
+			"export the three families of the older dockerwall too, dockerwall_dropped_packets among them"},
 		{"web-allow", "DOCKERWALL_WEB_ALLOW", "", &s.webAllow, "",
 			"who may see the status page besides this host, prefixes by comma; containers never do"},
 	}
@@ -102,7 +106,7 @@ func declare(c *cobra.Command, env environment, list []setting) {
 			usage += ", $" + s.legacy
 		}
 		c.Flags().StringVar(s.value, s.flag, s.preset, usage+"]")
-		if b := c.Flags().Lookup(s.flag); s.preset == "false" {
+		if b := c.Flags().Lookup(s.flag); s.preset == "false" || s.preset == "true" {
 			b.NoOptDefVal = "true"
 		}
 	}
@@ -188,6 +192,15 @@ func (s *settings) warn(logger *slog.Logger, setting string, problems []policy.P
 		p.Label = setting
 		s.problems = append(s.problems, p)
 	}
+}
+
+// metrics are the options that settings and the build say.
+func (s *settings) metrics() (metrics.Options, error) {
+	compat, err := s.boolean("metrics-compat", s.metricsOld)
+	info := buildInfo()
+	return metrics.Options{
+		Destination: metrics.Destination(s.metricsBy), NoCompat: !compat, Version: info.Version, Revision: info.Revision,
+	}, err
 }
 
 // spelled is how a setting can be given: "--dry-run or $DOCKERWALL_DRY_RUN or $DRY_RUN".

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
@@ -37,6 +39,9 @@ func TestLabelsSayWhatBecomesOfDenied(t *testing.T) {
 			}
 		}
 	})
+	t.Run("reject fails at once where drop waits, and both count alike", func(t *testing.T) {
+		failsFast(t, w, mode("deny", "reject"), mode("deny", "drop"))
+	})
 	t.Run("drop does not answer", func(t *testing.T) {
 		b := mode("deny", "drop")
 		each([]act{"tcp 203.0.113.4:80", "tcp [2001:db8:1::4]:80"}, func(a act) {
@@ -45,6 +50,51 @@ func TestLabelsSayWhatBecomesOfDenied(t *testing.T) {
 			}
 		})
 	})
+}
+
+// failsFast fetches from both side by side, and compares what they met and what was counted of it.
+func failsFast(t *testing.T, w *world, reject, drop *box) {
+	const tries = 5
+	before, fastest := w.scrape(t), moment
+	for range tries {
+		var waits lab.Result
+		var both sync.WaitGroup
+		both.Go(func() { waits = drop.fetch(t) })
+		r := reject.fetch(t)
+		both.Wait()
+		if r.Outcome != result.Refused || waits.Outcome != result.Timeout || waits.Milliseconds < float64(moment.Milliseconds()) {
+			t.Errorf("reject: %s after %v ms; drop: %s after %v ms", r.Outcome, r.Milliseconds, waits.Outcome, waits.Milliseconds)
+		}
+		fastest = min(fastest, time.Duration(r.Milliseconds*float64(time.Millisecond)))
+	}
+	t.Logf("the fastest refusal took %v", fastest)
+	if fastest > 50*time.Millisecond {
+		t.Errorf("not refused before %v", fastest)
+	}
+	after := w.scrape(t)
+	for _, b := range []*box{reject, drop} {
+		for family, labels := range map[string][]string{
+			"dockerwall_container_packets":           {"action=drop"},
+			"dockerwall_dropped_packets":             {"destination=203.0.113.4", "port=80", "protocol=tcp"},
+			"dockerwall_egress_packets_total":        {"verdict=denied"},
+			"dockerwall_egress_denied_packets_total": {"reason=denied"},
+		} {
+			if n := after.sum(family, append(labels, b.id())...) - before.sum(family, append(labels, b.id())...); n != tries {
+				t.Errorf("%s%q, reject is %v: %v more, want %d", family, labels, b == reject, n, tries)
+			}
+		}
+	}
+}
+
+// fetch asks for a page that nobody may have.
+func (b *box) fetch(t *testing.T) lab.Result {
+	out, _ := b.ns.Command(t.Context(), b.w.probe, "http", "http://203.0.113.4/", "-timeout", moment.String()).Output() // fails as it must
+	results, err := lab.Results(string(out))
+	if err != nil || len(results) != 1 {
+		t.Errorf("%q: %v", out, err)
+		return lab.Result{}
+	}
+	return results[0]
 }
 
 func TestSettingsSayWhomItConcerns(t *testing.T) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,12 +17,12 @@ import (
 )
 
 // snapshot is the state of the fence for one scrape: the kernel's counters under Docker's names.
-func (f *fence) snapshot(context.Context) metrics.Snapshot {
+func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 	outcome, good := f.loop.Last()
 	out := metrics.Snapshot{
 		Reasons: map[string]uint64{}, Enforcing: good && outcome.Err == nil && !outcome.Ruleset.DryRun,
 		DryRun: outcome.Ruleset.DryRun, DockerUp: f.engine.Connected(), LabelErrors: labelErrors(outcome.Problems),
-		ResolverQueries: map[string]uint64{}, FlowsCut: f.cutter.Count(),
+		ResolverQueries: map[string]uint64{}, FlowsCut: f.cutter.Count(), Findings: f.severities(outcome.Problems, good),
 	}
 	asked := f.resolver.Counters()
 	out.DNS = f.answers.snapshot(asked)
@@ -35,13 +37,28 @@ func (f *fence) snapshot(context.Context) metrics.Snapshot {
 	for reason, c := range counters.Reasons {
 		out.Reasons[string(reason)] = c.Packets
 	}
-	byID := containersByID(outcome.State.Docker)
-	for _, c := range outcome.Ruleset.Containers {
+	told := tellerOf(outcome)
+	ctx, cancel := context.WithTimeout(ctx, detailTime)
+	defer cancel()
+	for _, c := range fromAnywhere(outcome.Ruleset.Containers) {
 		countMode(&out, c.Mode)
-		out.Containers = append(out.Containers, f.container(byID[c.ID], counters.Containers[c.ID]))
+		out.Containers = append(out.Containers, f.container(ctx, told.container(c), counters.Containers[c.ID]))
 	}
 	out.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
+	out.Sets = f.sets(out.Containers)
 	return out
+}
+
+// detailTime is how long a scrape reads denied destinations; the rest has its totals only. A full record takes some 10 ms.
+const detailTime = 3 * time.Second
+
+// fromAnywhere is all of a list from a place at random, so that none is always the last.
+func fromAnywhere[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	first := rand.IntN(len(list))
+	return slices.Concat(list[first:], list[:first])
 }
 
 func countMode(s *metrics.Snapshot, m nft.Mode) {
@@ -55,17 +72,21 @@ func countMode(s *metrics.Snapshot, m nft.Mode) {
 	}
 }
 
-func (f *fence) container(c docker.Container, t nft.Traffic) metrics.Container {
-	out := metrics.Container{
-		ID: c.ID, Name: c.Name, Image: c.Image,
-		SentPackets: t.Sent.Packets, SentBytes: t.Sent.Bytes, DropPackets: t.Denied.Packets, DropBytes: t.Denied.Bytes,
-	}
-	if t.Denied.Packets == 0 {
+// container adds what the kernel counted to what there is to tell of a container. Its denied destinations are left out
+// when ctx is done.
+func (f *fence) container(ctx context.Context, out metrics.Container, t nft.Traffic) metrics.Container {
+	out.SentPackets, out.SentBytes = t.Sent.Packets, t.Sent.Bytes
+	out.DropPackets, out.DropBytes, out.InvalidPackets = t.Denied.Packets, t.Denied.Bytes, t.Invalid.Packets
+	if t.Denied.Packets == 0 || len(out.ID) < 12 {
 		return out
 	}
-	denials, err := f.kernel.Denials(c.ID[:12])
+	if out.Unread = ctx.Err() != nil; out.Unread {
+		return out
+	}
+	denials, err := f.kernel.Denials(out.ID[:12])
 	if err != nil {
-		f.logger.Error("denied destinations not read for this scrape", "container", c.Name, "err", err)
+		f.logger.Error("denied destinations not read for this scrape", "container", out.Name, "err", err)
+		out.Unread = true
 	}
 	for _, d := range denials {
 		out.Denied = append(out.Denied, metrics.Denied{
@@ -79,7 +100,7 @@ func (f *fence) container(c docker.Container, t nft.Traffic) metrics.Container {
 // still has them.
 func (f *fence) leaving(containers []nft.Container) {
 	outcome, _ := f.loop.Last()
-	byID := containersByID(outcome.State.Docker)
+	told := tellerOf(outcome)
 	out := make([]metrics.Container, 0, len(containers))
 	for _, c := range containers {
 		traffic, err := f.kernel.Traffic(c)
@@ -88,7 +109,7 @@ func (f *fence) leaving(containers []nft.Container) {
 			continue
 		}
 		f.noted.left(traffic)
-		out = append(out, f.container(byID[c.ID], traffic))
+		out = append(out, f.container(context.Background(), told.container(c), traffic))
 	}
 	f.metrics.Observe(out)
 	f.observer.Leaving(containers)
