@@ -49,14 +49,14 @@ func listen(ctx context.Context, path string) (*socket, error) {
 		_ = lock.Close()
 		return nil, err
 	}
-	share(path, missing != nil || filepath.Dir(path) == filepath.Dir(DefaultPath))
+	share(path, SocketGroup, missing != nil || filepath.Dir(path) == filepath.Dir(DefaultPath))
 	return &socket{listener, lock}, nil
 }
 
-// share gives the socket to [SocketGroup], and with it the directory if that is ours. Where there is no such group, or we
-// may not, it stays with the group that made it: fewer may use it then.
-func share(path string, directory bool) {
-	group, err := user.LookupGroup(SocketGroup)
+// share gives the socket to a group, and with it the directory if that is ours. Where there is no such group, or we may
+// not, it stays with the group that made it: fewer may use it then.
+func share(path, name string, directory bool) {
+	group, err := user.LookupGroup(name)
 	if err != nil {
 		return
 	}

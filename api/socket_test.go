@@ -3,13 +3,18 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
 func TestTheSocketIsForItsGroupOnly(t *testing.T) {
@@ -108,5 +113,40 @@ func TestOfDaemonsThatStartTogetherOneListens(t *testing.T) {
 		if got := refused.Load(); got != daemons-1 {
 			t.Fatalf("%d of %d refused", got, daemons)
 		}
+	}
+}
+
+func TestAGroupHasTheSocketAndADirectoryOfOurs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		lab.Cannot(t, "needs root, to give a file to another group")
+	}
+	groupOf := func(path string) uint32 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Sys().(*syscall.Stat_t).Gid
+	}
+	daemon, err := user.LookupGroup("daemon") // every Linux has it
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		group        string
+		ours         bool
+		socket, path string
+	}{
+		"where there is one":                {"daemon", true, daemon.Gid, daemon.Gid},
+		"but no directory that is somebody": {"daemon", false, daemon.Gid, "0"},
+		"and nobody where there is none":    {"dockerwall-none", true, "0", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := socketPath(t)
+			serve(t, Options{Path: path})
+			share(path, test.group, test.ours)
+			if socket, dir := fmt.Sprint(groupOf(path)), fmt.Sprint(groupOf(filepath.Dir(path))); socket != test.socket || dir != test.path {
+				t.Errorf("the socket is group %s's, its directory %s's", socket, dir)
+			}
+		})
 	}
 }

@@ -18,7 +18,8 @@ type Status struct {
 	Applied  time.Time `json:"applied,omitzero"` // when the table was last committed
 	Docker   Engine    `json:"docker"`
 	DNSMode  string    `json:"dnsMode"` // queue, xt, copy or ask
-	// Denied is what was denied (or would have been) since the table was made, of all containers and of none.
+	// Denied is what was denied (or would have been) to containers that run, and since the daemon started to those that are
+	// gone, and of nobody; not what came toward containers.
 	Denied     Count       `json:"denied"`
 	Containers []Container `json:"containers"` // running ones, by name
 	// Host are findings that concern no container.

@@ -27,6 +27,12 @@ func (l lines) Handle(_ context.Context, r slog.Record) error { l.out <- r.Messa
 // serving runs a server until the test ends; its log messages come out of the channel.
 func serving(t *testing.T, addr string) <-chan string {
 	t.Helper()
+	_, out := serverOn(t, addr)
+	return out
+}
+
+func serverOn(t *testing.T, addr string) (*Server, <-chan string) {
+	t.Helper()
 	out := make(chan string, 100)
 	pages := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "a page", http.StatusTeapot) })
 	s, err := NewServer(ServerOptions{Addr: addr, Metrics: scraped(t, always(busy())), Pages: pages, Logger: slog.New(lines{slog.DiscardHandler, out})})
@@ -42,7 +48,7 @@ func serving(t *testing.T, addr string) <-chan string {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return out
+	return s, out
 }
 
 func wantLine(t *testing.T, out <-chan string, want string) {
@@ -126,12 +132,18 @@ func TestATakenPortIsLoggedOnceAndUsedWhenFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := taken.Addr().String()
-	out := serving(t, addr)
+	s, out := serverOn(t, addr)
 	wantLine(t, out, "cannot serve metrics, trying again")
+	if s.Err() == nil {
+		t.Error("nothing is said to be wrong")
+	}
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
 	}
 	wantLine(t, out, "serving metrics")
+	if err := s.Err(); err != nil {
+		t.Errorf("it still says %v", err)
+	}
 	if resp, _ := request(t, "GET", "http://"+addr+"/metrics", nil); resp.StatusCode != http.StatusOK {
 		t.Errorf("status %d", resp.StatusCode)
 	}

@@ -33,7 +33,8 @@ type Part struct {
 }
 
 // Denied is all that was denied, or would have been, each packet once: of containers that are there, and of nobody. A
-// container's own count has what was stray, multicast or invalid of it.
+// container's own count has what was stray, multicast or invalid of it. Stray segments toward containers are left out:
+// they are not told from those that containers sent.
 func (c Counters) Denied() Count {
 	var out Count
 	for _, reason := range []Reason{Unknown, Cutoff, Spoof, Invalid} {

@@ -170,6 +170,7 @@ func (o *oracle) round(t *testing.T, k *Kernel, r Ruleset) {
 	}
 	last := o.newID()
 	all := o.settled(t, last)
+	denied := uint64(0)
 	want := expectation{Counters{Containers: map[string]Traffic{}, Reasons: map[Reason]Count{}}}
 	for at, found := range all {
 		s, ok := shots[at.id]
@@ -183,9 +184,16 @@ func (o *oracle) round(t *testing.T, k *Kernel, r Ruleset) {
 			t.FailNow()
 		}
 		want.add(r, p, got)
+		if got.Reason != "" && (got.Reason != Stray || got.Container != "") {
+			denied++
+		}
 		o.note(r, p, got)
 	}
-	if diff := cmp.Diff(want.Counters, counters(t, k).packetsSince(start)); diff != "" {
+	end := counters(t, k)
+	if n := end.Denied().Packets - start.Denied().Packets; n != denied {
+		t.Errorf("%d packets denied, by Judge %d\nruleset:\n%s", n, denied, r)
+	}
+	if diff := cmp.Diff(want.Counters, end.packetsSince(start)); diff != "" {
 		t.Errorf("packets counted, by Judge (-) and by the kernel (+), differ:\n%s\nruleset:\n%s", diff, r)
 	}
 }

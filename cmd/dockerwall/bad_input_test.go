@@ -201,10 +201,10 @@ func TestADaemonGoesOnWithoutWhatItCanDoWithout(t *testing.T) {
 		d := w.start(t)
 		d.says(t, "cannot serve metrics", ":50000", "DOCKERWALL_METRICS_ADDR")
 		fences(t)
-		w.unserved(t, true)
+		w.isDegraded(t, "metrics are not served", "DOCKERWALL_METRICS_ADDR")
 		_ = taken.Close()
 		d.says(t, "serving metrics")
-		w.unserved(t, false)
+		w.isWhole(t)
 	})
 	t.Run("the nflog group is taken", func(t *testing.T) {
 		ctx, free := context.WithCancel(t.Context())
@@ -220,6 +220,7 @@ func TestADaemonGoesOnWithoutWhatItCanDoWithout(t *testing.T) {
 		d := w.start(t)
 		d.says(t, "nflog group 32", "another program reads it", "DOCKERWALL_NFLOG_GROUP")
 		fences(t)
+		w.isDegraded(t, "denied packets are counted but not logged", "DOCKERWALL_NFLOG_GROUP")
 	})
 	t.Run("another nflog group is free", func(t *testing.T) {
 		d := w.start(t, "DOCKERWALL_NFLOG_GROUP=77")
@@ -230,6 +231,9 @@ func TestADaemonGoesOnWithoutWhatItCanDoWithout(t *testing.T) {
 	t.Run("a resolver is not an address", func(t *testing.T) {
 		w.start(t, "DOCKERWALL_RESOLVERS=dns.example").says(t, "DOCKERWALL_RESOLVERS", "not an address", "dns.example")
 		fences(t)
+		if s, _ := w.told(t); len(s.Host) != 1 || !strings.Contains(s.Host[0].Message, "dns.example") {
+			t.Errorf("host: %+v", s.Host)
+		}
 	})
 	t.Run("the socket's place cannot be written", func(t *testing.T) {
 		d := w.launch(t, "DOCKERWALL_SOCKET=/proc/nowhere/d.sock")

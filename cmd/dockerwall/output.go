@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -44,16 +46,39 @@ func outputFlag(c *cobra.Command, value *string, formats ...string) {
 // printObject prints one object for programs, in its envelope: as JSON, as one line of it, or as YAML.
 func printObject[T any](w io.Writer, format, kind string, spec T) error {
 	object := api.Wrap(kind, spec)
-	switch format {
-	case asJSONL:
-		return json.NewEncoder(w).Encode(object)
-	case asYAML:
+	if format == asYAML {
 		return printYAML(w, object)
-	default:
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(object)
 	}
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	if format != asJSONL {
+		e.SetIndent("", "  ")
+	}
+	if err := e.Encode(object); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escaped(text.String(), func(r rune) string {
+		if r > 0xffff {
+			high, low := utf16.EncodeRune(r)
+			return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+		}
+		return fmt.Sprintf(`\u%04x`, r)
+	}))
+	return err
+}
+
+// escaped is JSON or YAML without the characters that turn a line's direction, or are not seen: they only stand within
+// quotes, where an escape means the same.
+func escaped(text string, escape func(rune) string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsPrint(r) {
+			out.WriteRune(r)
+		} else {
+			out.WriteString(escape(r))
+		}
+	}
+	return out.String()
 }
 
 // printYAML prints what JSON has, with its names and in its order.
@@ -73,23 +98,31 @@ func printYAML(w io.Writer, object any) error {
 	if err := e.Encode(&node); err != nil {
 		return fmt.Errorf("print YAML: %w", err)
 	}
-	_, err = w.Write(out.Bytes())
+	_, err = io.WriteString(w, escaped(out.String(), func(r rune) string { return fmt.Sprintf(`\U%08X`, r) }))
 	return err
 }
 
 // block takes the braces and quotes of JSON away; what needs quotes gets them when it is encoded.
 func block(n *yaml.Node) {
 	n.Style = 0
+	if strings.ContainsFunc(n.Value, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	for _, child := range n.Content {
 		block(child)
 	}
 }
 
 // table writes columns; a row is the cells of a line. Cells are cleaned: they may be text that others chose.
-type table struct{ w *tabwriter.Writer }
+type table struct {
+	w    *tabwriter.Writer
+	text *bytes.Buffer
+	out  io.Writer
+}
 
 func newTable(w io.Writer, head ...string) table {
-	t := table{tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)}
+	t := table{text: &bytes.Buffer{}, out: w}
+	t.w = tabwriter.NewWriter(t.text, 0, 0, 3, ' ', 0)
 	t.row(head...)
 	return t
 }
@@ -98,10 +131,21 @@ func (t table) row(cells ...string) {
 	for i := range cells {
 		cells[i] = clean(cells[i])
 	}
-	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+	fmt.Fprintln(t.w, strings.Join(cells, "\t")) // empty ones too, or columns end at the row that lacks them
 }
 
-func (t table) flush() error { return t.w.Flush() }
+// flush writes the table, without spaces at the ends of lines.
+func (t table) flush() error {
+	if err := t.w.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(t.text.String()) {
+		if _, err := fmt.Fprintln(t.out, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // maxCell is how many bytes of one text of others are shown; a DNS name fits.
 const maxCell = 253

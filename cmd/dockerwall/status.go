@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -75,9 +74,8 @@ func printStatus(env environment, output string, s api.Status) error {
 	case asTable, asWide:
 		return writeStatus(env, s, output == asWide)
 	case asJSONL:
-		lines := json.NewEncoder(env.out)
 		for _, c := range s.Containers {
-			if err := lines.Encode(api.Wrap(kindContainer, c)); err != nil {
+			if err := printObject(env.out, asJSONL, kindContainer, c); err != nil {
 				return err
 			}
 		}

@@ -34,18 +34,7 @@ func writeContainer(env environment, s api.Status, c api.Container) error {
 }
 
 func writeIdentity(w io.Writer, paint colour, s api.Status, c api.Container) {
-	mode := modeWord(paint, clean(c.Mode))
-	switch {
-	case c.Mode == "unfenced":
-		mode += ": " + clean(c.Unfenced)
-	case s.State == api.DryRun:
-		mode += ", but nothing is denied to anybody (DRY_RUN)"
-	case c.Mode == "enforce":
-		mode += "; denied packets are answered by " + clean(c.Deny)
-	}
-	mode = strings.Replace(mode, "are answered by drop", "are dropped", 1)
-	mode = strings.Replace(mode, "are answered by reject", "are rejected", 1)
-	fmt.Fprintf(w, "%s  %s\n", paint.bold(clean(c.Name)), mode)
+	fmt.Fprintf(w, "%s  %s: %s\n", paint.bold(clean(c.Name)), modeWord(paint, clean(c.Mode)), modeMeaning(s, c))
 	field := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "  %-10s %s\n", name, clean(value))
@@ -58,7 +47,7 @@ func writeIdentity(w io.Writer, paint colour, s api.Status, c api.Container) {
 	field("shares", c.Shares)
 	field("networks", strings.Join(c.Networks, ", "))
 	field("addresses", strings.Join(addresses(c), ", "))
-	for _, line := range wrap(clean1k(c.Outbound), 100) {
+	for _, line := range wrap(cleanLabel(c.Outbound), 100) {
 		fmt.Fprintf(w, "  %-10s %s\n", "outbound", line)
 	}
 	if c.Shares == "" && c.Unfenced == "" {
@@ -67,8 +56,24 @@ func writeIdentity(w io.Writer, paint colour, s api.Status, c api.Container) {
 	}
 }
 
-// clean1k is a label, as a terminal may have it: line breaks, which part tokens, are shown as commas.
-func clean1k(label string) string {
+func modeMeaning(s api.Status, c api.Container) string {
+	switch {
+	case c.Mode == "unfenced":
+		return clean(c.Unfenced)
+	case c.Mode == "off":
+		return "it is not looked at"
+	case s.State == api.DryRun:
+		return "but nothing is denied to anybody (DRY_RUN)"
+	case c.Mode == "audit":
+		return "what its policy denies passes, and is counted and logged"
+	case c.Deny == "reject":
+		return "what its policy denies is rejected"
+	}
+	return "what its policy denies is dropped"
+}
+
+// cleanLabel is a label, as a terminal may have it: line breaks, which part tokens, are shown as commas.
+func cleanLabel(label string) string {
 	var parts []string
 	for part := range strings.FieldsFuncSeq(label, func(r rune) bool { return r == ',' || r == '\n' }) {
 		if part = clean(strings.TrimSpace(part)); part != "" && len(parts) < 200 {

@@ -133,6 +133,45 @@ func TestStatusShowsEveryKindOfContainer(t *testing.T) {
 		}
 	})
 	t.Run("and health sees a daemon that stands still", func(t *testing.T) { w.standsStill(t, d) })
+	t.Run("and a dry run is loud; mistakes in settings and an Engine that is gone are told of", func(t *testing.T) {
+		d.stop()
+		w.start(t, "DRY_RUN=true", "GATEWAY_NETWORKS=!free, nosuch", "DEFAULT_OUTBOUND=203.0.113.9, 1.2.3.4.5")
+		w.isDegraded(t, "GATEWAY_NETWORKS names a network that does not exist (nosuch)")
+		s, _ := w.told(t)
+		if out, _, _ := w.status(t); !strings.HasPrefix(out, "AUDIT: nothing is denied.") || s.State != api.DryRun {
+			t.Errorf("%s: %s", s.State, out)
+		}
+		if i := slices.IndexFunc(s.Host, func(f api.Finding) bool { return f.Label == "DEFAULT_OUTBOUND" && f.Token == "1.2.3.4.5" && f.Severity == "error" }); i < 0 {
+			t.Errorf("host: %+v", s.Host)
+		}
+		w.engine.Kill9()
+		w.isDegraded(t, "Docker at unix:///run/docker.sock")
+	})
+}
+
+// isDegraded waits until one of the reasons that status gives has all of the words.
+func (w *world) isDegraded(t *testing.T, words ...string) {
+	t.Helper()
+	eventually(t, func() error {
+		s, code := w.told(t)
+		for _, reason := range s.Degraded {
+			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(reason, w) }) && code == exitDegraded {
+				return nil
+			}
+		}
+		return fmt.Errorf("exit %d, degraded: %q", code, s.Degraded)
+	})
+}
+
+// isWhole waits until status has nothing to say against the fence.
+func (w *world) isWhole(t *testing.T) {
+	t.Helper()
+	eventually(t, func() error {
+		if s, code := w.told(t); code != exitOK {
+			return fmt.Errorf("exit %d, degraded: %q", code, s.Degraded)
+		}
+		return nil
+	})
 }
 
 // statusOfOne is about container good, which denied packets are known of.

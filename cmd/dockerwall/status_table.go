@@ -60,7 +60,7 @@ func stateWord(paint colour, s api.State) string {
 }
 
 func summary(s api.Status) []string {
-	out := []string{countModes(s.Containers)}
+	out := []string{countModes(s)}
 	if !s.Applied.IsZero() {
 		out = append(out, "table committed "+span(s.Time.Sub(s.Applied))+" ago")
 	}
@@ -73,14 +73,14 @@ func summary(s api.Status) []string {
 }
 
 // countModes is "3 containers fenced, 1 in audit, 2 not".
-func countModes(containers []api.Container) string {
+func countModes(s api.Status) string {
 	n := map[string]int{}
-	for _, c := range containers {
+	for _, c := range s.Containers {
 		n[c.Mode]++
 	}
-	out := fmt.Sprintf("%d containers fenced", n["enforce"])
-	if n["enforce"] == 1 {
-		out = "1 container fenced"
+	out := fmt.Sprintf("%d %s fenced", n["enforce"], plural(n["enforce"], "container"))
+	if s.State == api.DryRun {
+		out = strings.Replace(out, " fenced", " would be fenced", 1)
 	}
 	for _, kind := range []struct{ mode, words string }{{"audit", "in audit"}, {"off", "off"}, {"unfenced", "not"}} {
 		if n[kind.mode] > 0 {
