@@ -46,8 +46,8 @@ func (w *world) told(t *testing.T) (s api.Status, code int) {
 	return object.Spec, code
 }
 
-// shown is a container in words: its mode, what is said of it, and its findings.
-func shown(c api.Container) string {
+// inWords is a container in words: its mode, what is said of it, and its findings.
+func inWords(c api.Container) string {
 	out := []string{c.Mode}
 	if note := strings.TrimSpace(c.Unfenced + c.Shares); note != "" {
 		out = append(out, note)
@@ -106,7 +106,7 @@ func TestStatusShowsEveryKindOfContainer(t *testing.T) {
 		s, code = w.told(t)
 		got := map[string]string{}
 		for _, c := range s.Containers {
-			got[c.Name] = shown(c)
+			got[c.Name] = inWords(c)
 		}
 		if diff := cmp.Diff(want, got); diff != "" || code != exitDegraded || s.State != api.Enforcing {
 			return fmt.Errorf("exit %d, %s (-want +got):\n%s", code, s.State, diff)
