@@ -25,6 +25,7 @@ func TestHistoryCountsByHalfHours(t *testing.T) {
 		"time goes on also when nothing is read":        {[]reading{{0, 0}, {1, 5}}, 95, map[int]uint64{3: 5}},
 		"silence leaves zeros between":                  {[]reading{{0, 0}, {1, 5}, {121, 6}}, 121, map[int]uint64{4: 5, 0: 1}},
 		"a day later it is forgotten":                   {[]reading{{0, 0}, {1, 5}}, 48 * 30, nil},
+		"and so it is an hour after that":               {[]reading{{0, 0}, {1, 5}}, 50 * 30, nil},
 		"a half hour less, and it is there":             {[]reading{{0, 0}, {1, 5}}, 48*30 - 1, map[int]uint64{47: 5}},
 		"a reading after a week forgets all before":     {[]reading{{0, 0}, {1, 5}, {7 * 24 * 60, 6}}, 7 * 24 * 60, map[int]uint64{0: 1}},
 		"a counter made anew counts from 0":             {[]reading{{0, 100}, {1, 3}}, 1, map[int]uint64{0: 3}},
