@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
@@ -33,6 +34,7 @@ type engine interface {
 	ImageList(context.Context, image.ListOptions) ([]image.Summary, error)
 	ServerVersion(context.Context) (types.Version, error)
 	Info(context.Context) (system.Info, error)
+	ServiceList(context.Context, swarm.ServiceListOptions) ([]swarm.Service, error)
 	ClientVersion() string
 	Close() error
 

@@ -18,7 +18,10 @@ const (
 	composeProject = "com.docker.compose.project"
 	composeService = "com.docker.compose.service"
 	swarmService   = "com.docker.swarm.service.name"
+	swarmServiceID = "com.docker.swarm.service.id"
 )
+
+const labelPrefix = "dockerwall."
 
 // Modes of a container that package policy has no word for, and the words of dockerwall.deny.
 const (
@@ -84,6 +87,7 @@ func (h *host) container(c docker.Container, fate reconcile.Fate) api.Container 
 		Unfenced: fate.Unfenced, Shares: h.byID[fate.Shares].Name, Deny: dropped, Outbound: outbound(c.Labels),
 		Policy: []api.PolicyToken{}, Names: []api.ResolvedName{}, Findings: []api.Finding{}, History: h.history(c.ID),
 	}
+	out.Findings = append(out.Findings, h.deployLabels(c)...)
 	if fate.Unfenced != "" {
 		out.Mode = unfenced
 		return out
@@ -158,6 +162,30 @@ func (h *host) unheldDNS(c docker.Container) []api.Finding {
 		return nil
 	}
 	return []api.Finding{finding(p)}
+}
+
+// deployLabels tells of labels that Swarm keeps with the service and does not give to its containers.
+func (h *host) deployLabels(c docker.Container) []api.Finding {
+	var keys []string
+	for key := range h.in.Services[c.Labels[swarmServiceID]] {
+		if strings.HasPrefix(strings.ToLower(key), labelPrefix) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	slices.Sort(keys)
+	return []api.Finding{{
+		Severity: policy.Error.String(), Token: strings.Join(keys[:min(len(keys), 5)], ", "),
+		Message: "the labels stand on the Swarm service (deploy.labels), where they do nothing: its containers do not have them",
+		Remedy:  "in the compose file write them under the service's own labels, not under deploy; for docker service use --container-label",
+	}}
+}
+
+// TasksRun says whether any container belongs to a Swarm service, whose labels Services would have.
+func TasksRun(s reconcile.State) bool {
+	return slices.ContainsFunc(s.Docker.Containers, func(c docker.Container) bool { return c.Labels[swarmServiceID] != "" })
 }
 
 func short(id string) string { return id[:min(12, len(id))] }

@@ -28,6 +28,7 @@ type Input struct {
 	Host       []policy.Problem // that concern no container, beside the outcome's
 	Leases     resolver.Leases
 	Names      []resolver.NameStatus
+	Services   map[string]map[string]string // labels of Swarm's services themselves, by service ID
 	Counters   nft.Counters
 	Gone       nft.Count                // denied to containers that are gone
 	History    func(id string) []uint64 // of a container by its full ID; nil knows none

@@ -237,6 +237,29 @@ func TestCountsAreWhoseNetworkItIs(t *testing.T) {
 	}
 }
 
+func TestLabelsOfASwarmServiceItselfAreReported(t *testing.T) {
+	task := docker.Container{Name: "crew.1", Labels: map[string]string{"com.docker.swarm.service.id": "abc", "com.docker.swarm.service.name": "crew"}}
+	for name, test := range map[string]struct {
+		services map[string]map[string]string
+		token    string // "" for nothing to report
+	}{
+		"ours":                {map[string]map[string]string{"abc": {"dockerwall.outbound": "*", "Dockerwall.mode": "off", "x": "y"}}, "Dockerwall.mode, dockerwall.outbound"},
+		"others":              {map[string]map[string]string{"abc": {"x": "dockerwall.mode"}}, ""},
+		"another service's":   {map[string]map[string]string{"def": {"dockerwall.outbound": "*"}}, ""},
+		"nothing is known":    {nil, ""},
+		"a container of none": {map[string]map[string]string{"": {}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := outcome(reconcile.State{}, task)
+			s := Take(Input{Good: true, Outcome: o, Services: test.services})
+			f := s.Containers[0].Findings
+			if (len(f) == 1) != (test.token != "") || len(f) == 1 && f[0].Token != test.token || len(s.Degraded) != len(f) || s.Containers[0].Service != "crew" || !TasksRun(o.State) {
+				t.Errorf("%+v, degraded %q", f, s.Degraded)
+			}
+		})
+	}
+}
+
 // BenchmarkTake is of 1,000 containers with a wildcard and a name each and 20 addresses.
 func BenchmarkTake(b *testing.B) {
 	var containers []docker.Container

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dockerwall/dockerwall/api"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
@@ -19,6 +20,7 @@ func TestOutside(t *testing.T) {
 			w := newWorld(t, options)
 			t.Run("a port is found by the MAC that Docker gave", w.portsHaveDockersMACs)
 			t.Run("what no hook sees and what steps around is reported", w.outsideIsReported)
+			t.Run("a denial of _dns_ that Docker gets around is reported", func(t *testing.T) { w.unheldDNS(t, options.Newest) })
 		})
 	}
 }
@@ -83,6 +85,26 @@ func macsOn(ports []hostnet.Port, bridge string) (macs []string) {
 	}
 	slices.Sort(macs)
 	return macs
+}
+
+// unheldDNS is about Docker 28 and newer, which ask from the host's own network.
+func (w *world) unheldDNS(t *testing.T, fromHost bool) {
+	w.start(t)
+	w.run(t, lab.RunSpec{Name: "mute", Network: web, Labels: map[string]string{"dockerwall.outbound": "!_dns_"}})
+	eventually(t, func() error {
+		s, _ := w.told(t)
+		for _, c := range s.Containers {
+			if c.Name != "mute" || len(c.Policy) == 0 {
+				continue
+			}
+			told := slices.ContainsFunc(c.Findings, func(f api.Finding) bool { return f.Token == "!_dns_" && f.Remedy != "" })
+			if told != fromHost {
+				return fmt.Errorf("findings: %+v", c.Findings)
+			}
+			return nil
+		}
+		return fmt.Errorf("no such container")
+	})
 }
 
 func (w *world) outsideIsReported(t *testing.T) {

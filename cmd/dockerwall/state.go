@@ -79,7 +79,7 @@ func (f *fence) record(c nft.Counters) {
 }
 
 // status is what `dockerwall status` and the status page show.
-func (f *fence) status(context.Context) (api.Status, error) {
+func (f *fence) status(ctx context.Context) (api.Status, error) {
 	counters, err := f.kernel.Counters()
 	if err != nil {
 		return api.Status{}, err
@@ -91,6 +91,11 @@ func (f *fence) status(context.Context) (api.Status, error) {
 		Engine: api.Engine{Host: f.engine.Host(), Up: f.engine.Connected()}, EngineAPI: f.engine.APIVersion(), DNSMode: f.answers.modeName(),
 		Leases: f.resolver.Leases(), Names: f.resolver.Status(), Counters: counters,
 		Host: append(f.settingsAndHost(good), f.resolverProblems()...),
+	}
+	if status.TasksRun(outcome.State) && in.Engine.Up {
+		if in.Services, err = f.engine.ServiceLabels(ctx); err != nil {
+			f.logger.Debug("labels of services not read", "err", err)
+		}
 	}
 	in.History = func(id string) []uint64 { return f.noted.history.Of(id[:min(12, len(id))], in.Now) }
 	in.Reasons = append(f.reasons(outcome, good), f.shortcomings(outcome)...)

@@ -87,6 +87,11 @@ func TestTasksOfASwarmLeaveUnderTheirServicesLabel(t *testing.T) {
 				b.reaches(t, "tcp 203.0.113.2:80")
 				b.isKeptFrom(t, "tcp 203.0.113.1:80")
 			})
+			t.Run("whose own labels do nothing, which status says", func(t *testing.T) {
+				w.isWhole(t)
+				w.docker(t, "service", "update", "--detach", "--label-add=dockerwall.mode=off", "crew")
+				w.isDegraded(t, " to correct (crew.1.")
+			})
 			t.Run("published by the routing mesh", w.meshAnswers)
 		})
 	}

@@ -37,6 +37,7 @@ type Engine struct {
 	networks   map[string]docker.Network
 	images     map[string]map[string]string
 	history    []event
+	services   map[string]map[string]string
 	streams    map[chan event]struct{}
 	requests   map[string]int
 	refused    []string
@@ -60,6 +61,7 @@ func New(tb testing.TB) *Engine {
 		containers: map[string]docker.Container{},
 		networks:   map[string]docker.Network{},
 		images:     map[string]map[string]string{},
+		services:   map[string]map[string]string{},
 		streams:    map[chan event]struct{}{},
 		requests:   map[string]int{},
 		faults:     map[string]Fault{},
@@ -159,6 +161,13 @@ func (e *Engine) PutImage(id string, labels map[string]string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.images[id] = maps.Clone(labels)
+}
+
+// PutService adds or replaces a Swarm service with labels of its own.
+func (e *Engine) PutService(id string, labels map[string]string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.services[id] = maps.Clone(labels)
 }
 
 // DropContainer removes a container without an event.

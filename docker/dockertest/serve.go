@@ -27,6 +27,7 @@ const (
 	ListImages       = "/images/json"
 	Version          = "/version"
 	Info             = "/info"
+	ListServices     = "/services"
 )
 
 // Fault is what goes wrong at an endpoint; the zero value is nothing. Status and Cut come after Wait.
@@ -161,6 +162,12 @@ func (e *Engine) value(r *http.Request, a answer) (value any, found bool) {
 			images = append(images, map[string]any{"Id": id, "Labels": labels, "RepoTags": []string{}})
 		}
 		return images, true
+	case ListServices:
+		services := []any{}
+		for id, labels := range e.services {
+			services = append(services, map[string]any{"ID": id, "Spec": map[string]any{"Labels": labels}})
+		}
+		return services, true
 	default:
 		return nil, false
 	}
