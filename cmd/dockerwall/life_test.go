@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dockerwall/dockerwall/api"
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
@@ -156,12 +157,16 @@ func TestTheDaemonWaitsForDockerAndFencesMeanwhile(t *testing.T) {
 	if out, err := w.command(t.Context(), "health").CombinedOutput(); err == nil || !strings.Contains(string(out), "unhealthy") {
 		t.Errorf("health: %v: %s", err, out)
 	}
+	if s, code := w.told(t); code != exitDegraded || s.State != api.Failing || s.Docker.Up || len(s.Degraded) == 0 {
+		t.Errorf("exit %d: %+v", code, s)
+	}
 	w.engine = w.DockerForTest(t, lab.DockerOptions{})
 	if err := w.engine.ImportProbe(t.Context(), lab.ProbeImage); err != nil {
 		t.Fatal(err)
 	}
 	w.network(t, web, webNet, webNet6)
 	w.healthy(t, d)
+	w.isWhole(t)
 	b := w.labelled(t, "203.0.113.1")
 	b.reaches(t, "tcp 203.0.113.1:80")
 	b.isKeptFrom(t, "tcp 203.0.113.2:80")

@@ -250,7 +250,12 @@ func (f *fence) done(o reconcile.Outcome) {
 
 // reportOwner says that a table which stood before us has no owner, which cannot be changed while it stands.
 func (f *fence) reportOwner(r nft.Report) {
-	if r.Adopted && f.kernel.Features().Owner && !f.kernel.Owned() {
+	if !r.Adopted {
+		return
+	}
+	ownerless := f.kernel.Features().Owner && !f.kernel.Owned()
+	f.noted.ownerless.Store(ownerless)
+	if ownerless {
 		f.logger.Warn("the table was made without an owner: other programs can change it, which is repaired",
 			"remedy", ownerRemedy)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dockerwall/dockerwall/api"
@@ -24,6 +25,8 @@ type remembered struct {
 	since    time.Time
 	settings []policy.Problem // mistakes in them
 	history  observe.History
+	// ownerless says that the table has no owner though it could: asking the kernel would wait for a commit.
+	ownerless atomic.Bool
 
 	mu      sync.Mutex
 	applied time.Time // when the table was last committed
@@ -80,17 +83,19 @@ func (f *fence) record(c nft.Counters) {
 
 // status is what `dockerwall status` and the status page show.
 func (f *fence) status(ctx context.Context) (api.Status, error) {
-	counters, err := f.kernel.Counters()
-	if err != nil {
-		return api.Status{}, err
-	}
-	f.record(counters)
 	outcome, good := f.loop.Last()
+	reasons := append(f.reasons(outcome, good), f.shortcomings(outcome)...)
+	counters, err := f.kernel.Counters()
+	if err != nil { // there may be no table: that is what a status is for
+		reasons = append(reasons, "nothing is known of what was sent and denied: "+err.Error())
+	} else {
+		f.record(counters)
+	}
 	in := status.Input{
 		Now: time.Now(), Since: f.noted.since, Version: buildInfo().Version, Outcome: outcome, Good: good,
-		Engine: api.Engine{Host: f.engine.Host(), Up: f.engine.Connected()}, EngineAPI: f.engine.APIVersion(), DNSMode: f.answers.modeName(),
+		Engine: api.Engine{Host: f.engine.Host(), Up: f.engine.Connected()}, EngineAPI: f.engine.APIVersion(), DNSMode: f.answers.modeName(), Reasons: reasons,
 		Leases: f.resolver.Leases(), Names: f.resolver.Status(), Counters: counters,
-		Host: append(f.settingsAndHost(good), f.resolverProblems()...),
+		Host: append(f.settingsAndHost(), f.resolverProblems()...),
 	}
 	if status.TasksRun(outcome.State) && in.Engine.Up {
 		if in.Services, err = f.engine.ServiceLabels(ctx); err != nil {
@@ -98,7 +103,6 @@ func (f *fence) status(ctx context.Context) (api.Status, error) {
 		}
 	}
 	in.History = func(id string) []uint64 { return f.noted.history.Of(id[:min(12, len(id))], in.Now) }
-	in.Reasons = append(f.reasons(outcome, good), f.shortcomings(outcome)...)
 	f.noted.mu.Lock()
 	defer f.noted.mu.Unlock()
 	in.Applied, in.Gone = f.noted.applied, f.noted.gone
@@ -155,9 +159,9 @@ func (f *fence) shortcomings(outcome reconcile.Outcome) (out []string) {
 }
 
 // settingsAndHost are mistakes in settings, and what of the host a person should change.
-func (f *fence) settingsAndHost(good bool) []policy.Problem {
+func (f *fence) settingsAndHost() []policy.Problem {
 	out := append([]policy.Problem{}, f.noted.settings...)
-	if good && f.kernel.Features().Owner && !f.kernel.Owned() {
+	if f.noted.ownerless.Load() {
 		out = append(out, policy.Problem{Severity: policy.Warning, Message: "the table was made without an owner: other programs can change it, which is repaired", Remedy: ownerRemedy})
 	}
 	left, err := nft.FindLeftovers()

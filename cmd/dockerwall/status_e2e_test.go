@@ -141,7 +141,9 @@ func TestStatusShowsEveryKindOfContainer(t *testing.T) {
 		if out, _, _ := w.status(t); !strings.HasPrefix(out, "AUDIT: nothing is denied.") || s.State != api.DryRun {
 			t.Errorf("%s: %s", s.State, out)
 		}
-		if i := slices.IndexFunc(s.Host, func(f api.Finding) bool { return f.Label == "DEFAULT_OUTBOUND" && f.Token == "1.2.3.4.5" && f.Severity == "error" }); i < 0 {
+		if i := slices.IndexFunc(s.Host, func(f api.Finding) bool {
+			return f.Label == "DEFAULT_OUTBOUND" && f.Token == "1.2.3.4.5" && f.Severity == "error"
+		}); i < 0 {
 			t.Errorf("host: %+v", s.Host)
 		}
 		w.engine.Kill9()
