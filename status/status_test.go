@@ -219,6 +219,7 @@ func TestCountsAreWhoseNetworkItIs(t *testing.T) {
 	o := outcome(reconcile.State{}, web, docker.Container{Name: "side", NetworkMode: "container:" + id(1)})
 	counters := nft.Counters{
 		Containers: map[string]nft.Traffic{id(1)[:12]: {Sent: nft.Count{Packets: 9, Bytes: 900}, Denied: nft.Count{Packets: 4, Bytes: 400}}},
+		Parts:      []nft.Part{{ID: id(1)[:12], Name: "drop", Count: nft.Count{Packets: 4, Bytes: 400}}},
 		Reasons:    map[nft.Reason]nft.Count{nft.Unknown: {Packets: 2, Bytes: 200}, nft.Stray: {Packets: 3, Bytes: 300}},
 	}
 	s := Take(Input{Now: now, Good: true, Outcome: o, EngineAPI: "1.48", Counters: counters, Gone: nft.Count{Packets: 10, Bytes: 1000}, History: func(string) []uint64 { return []uint64{4} }})
