@@ -176,15 +176,6 @@ func TestADaemonThatCannotStartSaysWhyAndHow(t *testing.T) {
 	})
 }
 
-// unserved wants `dockerwall status` to say whether metrics are served.
-func (w *world) unserved(t *testing.T, want bool) {
-	t.Helper()
-	out, err := w.command(t.Context(), "status").CombinedOutput()
-	if got := strings.Contains(string(out), "metrics are not served: listen tcp :50000: bind: address already in use"); got != want {
-		t.Errorf("status says that metrics are not served: %v (%v)\n%s", got, err, out)
-	}
-}
-
 func TestADaemonGoesOnWithoutWhatItCanDoWithout(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
 	b := w.labelled(t, "203.0.113.1")

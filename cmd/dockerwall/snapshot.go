@@ -22,7 +22,7 @@ func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 	out := metrics.Snapshot{
 		Reasons: map[string]uint64{}, Enforcing: good && outcome.Err == nil && !outcome.Ruleset.DryRun,
 		DryRun: outcome.Ruleset.DryRun, DockerUp: f.engine.Connected(), LabelErrors: labelErrors(outcome.Problems),
-		ResolverQueries: map[string]uint64{}, FlowsCut: f.cutter.Count(), Findings: f.severities(outcome.Problems, good),
+		ResolverQueries: map[string]uint64{}, FlowsCut: f.cutter.Count(), Findings: f.severities(outcome.Problems),
 	}
 	asked := f.resolver.Counters()
 	out.DNS = f.answers.snapshot(asked)

@@ -67,8 +67,8 @@ func modeName(m nft.Mode) string {
 }
 
 // severities counts the findings that `dockerwall status` shows.
-func (f *fence) severities(problems []reconcile.Problem, good bool) map[string]int {
-	all := slices.Concat(f.settingsAndHost(good), f.resolverProblems())
+func (f *fence) severities(problems []reconcile.Problem) map[string]int {
+	all := slices.Concat(f.settingsAndHost(), f.resolverProblems())
 	for _, p := range problems {
 		all = append(all, p.Problem)
 	}
