@@ -3,8 +3,9 @@ package policy
 // Entry is a token of a text and where it stands.
 type Entry struct {
 	Token
-	Pos  int    // 1-based, in characters
-	Text string // as written; not cleaned
+	Pos    int    // 1-based, in characters
+	Text   string // as written; not cleaned
+	Number int    // among all that is not empty, from 1
 }
 
 // Entries are the tokens of a text that [Parse] understands, in the order of the text and with repetitions. What beats
@@ -12,14 +13,14 @@ type Entry struct {
 func Entries(text string) []Entry {
 	var out []Entry
 	s := scanner{text: text}
-	for range MaxTokens {
+	for n := range MaxTokens {
 		token, pos := s.next()
 		if token == "" || s.off-1 > MaxText {
 			break
 		}
 		var r reader
 		if t, bad := r.token(token); bad == nil {
-			out = append(out, Entry{t, pos, token})
+			out = append(out, Entry{t, pos, token, n + 1})
 		}
 	}
 	return out

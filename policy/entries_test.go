@@ -9,9 +9,9 @@ import (
 func TestEntriesAreTheTokensThatAreUnderstood(t *testing.T) {
 	var got []string
 	for _, e := range Entries("a.example, x, !B.example:443,\n 10.0.0.1/8 ,ä.example, a.example") {
-		got = append(got, fmt.Sprintf("%d %s=%v", e.Pos, e.Text, e.Token))
+		got = append(got, fmt.Sprintf("%d %d %s=%v", e.Number, e.Pos, e.Text, e.Token))
 	}
-	want := "1 a.example=a.example|15 !B.example:443=!b.example:443|32 10.0.0.1/8=10.0.0.0/8|44 ä.example=xn--4ca.example|55 a.example=a.example"
+	want := "1 1 a.example=a.example|3 15 !B.example:443=!b.example:443|4 32 10.0.0.1/8=10.0.0.0/8|5 44 ä.example=xn--4ca.example|6 55 a.example=a.example"
 	if s := strings.Join(got, "|"); s != want {
 		t.Errorf("got  %s\nwant %s", s, want)
 	}
