@@ -15,10 +15,13 @@ type Explanation struct {
 	Steps       []Step       `json:"steps"` // in the order in which they decide
 	// Failed is the Name of the step that decided against it; "" when allowed.
 	Failed string `json:"failed,omitempty"`
-	// Token is what would allow it in the container's label; "" when it is allowed, or nothing would.
+	// Token is what would allow it in the container's label, by comma if it takes a few; "" when it is allowed, or nothing
+	// would.
 	Token string `json:"token,omitempty"`
 	// Remedy is what to do, in a sentence, when a token alone does not help.
 	Remedy string `json:"remedy,omitempty"`
+	// Depends completes the sentence "it depends" where it is undecidable.
+	Depends string `json:"depends,omitempty"`
 }
 
 // Decision is the verdict of an [Explanation].

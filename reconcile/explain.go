@@ -81,7 +81,7 @@ var (
 	errAmbiguous   = errors.New("the beginning of several IDs")
 )
 
-// Inquiry is a question about one host, judged by its policies. Its Packets are what the kernel is to be asked about.
+// Inquiry is a question about one host, judged by its policies. Its packets are what the kernel is to be asked about.
 type Inquiry struct {
 	state    State
 	rules    nft.Ruleset
@@ -143,16 +143,20 @@ func (i *Inquiry) Asks() string {
 	return p.Name()
 }
 
-// Container and Packets are the question to the kernel; there is none when there are no packets.
+// Container and the packets are the question to the kernel. Without a container there is none, and [Inquiry.Answer] is
+// complete; without packets it is only whether the table is as it should be.
 func (i *Inquiry) Container() (c nft.Container, packets []nft.Packet) {
-	for _, p := range i.probes {
-		packets = append(packets, p.packet)
-	}
 	if i.done || i.fenced == nil {
 		return nft.Container{}, nil
 	}
+	for _, p := range i.probes {
+		packets = append(packets, p.packet)
+	}
 	return *i.fenced, packets
 }
+
+// Answer is the explanation where the kernel has nothing to say.
+func (i *Inquiry) Answer() Explanation { return i.out }
 
 // Explain answers with what the kernel says of the packets of [Inquiry.Container].
 func (i *Inquiry) Explain(held nft.Lookup) Explanation {

@@ -154,7 +154,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 		return err
 	}
 	socket := api.Options{
-		Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush, Status: f.status, Denials: f.denials,
+		Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush, Status: f.status, Explain: f.explain, Denials: f.denials,
 	}
 	if f.api, err = api.New(socket); err != nil {
 		return err
