@@ -16,6 +16,8 @@ type Message struct {
 	// or something before may have been missed. Whoever asked may have chosen these very bytes, with a TXT record of
 	// his own and the MSS of his connection, so that what they say must not be believed. The names can be asked for.
 	Unsure bool
+	// To is whom the message is for. It is the container that asked, or the host where the Engine or a resolver on it did.
+	To netip.Addr
 }
 
 // shortest is a DNS message's header (RFC 1035 section 4.1.1): what is shorter is none.

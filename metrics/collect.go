@@ -86,6 +86,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.denials(out, snapshot)
 	m.dns(out, snapshot.DNS)
 	m.sets(out, snapshot)
+	m.firstSeen(out, snapshot.FirstSeen)
 	for _, a := range m.ledger.inOrder() {
 		m.egress(out, a)
 		if !m.opt.NoCompat {

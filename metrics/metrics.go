@@ -38,6 +38,7 @@ type descs struct {
 	dns                                         dnsDescs
 	egress                                      egressDescs
 	sets                                        setDescs
+	firstSeen                                   *prometheus.Desc
 }
 
 func newDescs() descs {
@@ -59,6 +60,7 @@ func newDescs() descs {
 		dns:                newDNSDescs(),
 		egress:             newEgressDescs(),
 		sets:               newSetDescs(),
+		firstSeen:          newFirstSeenDesc(),
 	}
 }
 
@@ -68,7 +70,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 func (d descs) all() []*prometheus.Desc {
 	return slices.Concat(d.dns.all(), d.egress.all(), d.sets.all(), []*prometheus.Desc{
-		d.deniedPackets, d.enforcing, d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries, d.flowsCut,
+		d.deniedPackets, d.enforcing, d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries, d.flowsCut, d.firstSeen,
 	})
 }
 

@@ -25,6 +25,7 @@ type Snapshot struct {
 	LabelErrors []LabelErrors
 	Findings    map[string]int // by severity
 	Sets        []Set          // one of a kind
+	FirstSeen   []FirstSeen
 	// ResolverQueries are questions to resolvers since the start, by result.
 	ResolverQueries map[string]uint64
 	DNS             DNS

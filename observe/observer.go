@@ -72,7 +72,8 @@ type Observer struct {
 	opt  Options
 	kick chan struct{}
 
-	seen sightings
+	seen   sightings
+	rounds rounds
 
 	// delivery is held while sinks are told. It comes before mu.
 	delivery sync.Mutex

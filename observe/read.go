@@ -9,6 +9,7 @@ import (
 
 // Read reads once, tells the sinks what is new, and returns whether there was anything. Only Run and tests call it.
 func (o *Observer) Read() bool {
+	defer o.rounds.begin()()
 	o.mu.Lock()
 	clear(o.left)
 	o.mu.Unlock()

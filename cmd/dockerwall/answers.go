@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -37,9 +38,10 @@ type answers struct {
 	tap      func(reconcile.TapSetting)
 	alive    func() error // tells the kernel
 	kick     func()
-	modes    []nft.TapMode // to try, in order
-	wanted   bool          // somebody wants any of them: the setting is not off
-	number   uint16        // of the queue or nflog group
+	asked    func(to netip.Addr, name string) // who asks for what; nil tells nobody
+	modes    []nft.TapMode                    // to try, in order
+	wanted   bool                             // somebody wants any of them: the setting is not off
+	number   uint16                           // of the queue or nflog group
 
 	slots   chan struct{} // for asking
 	asking  sync.WaitGroup
@@ -53,7 +55,7 @@ type answers struct {
 
 func newAnswers(f *fence, modes []nft.TapMode, wanted bool, number uint16) *answers {
 	return &answers{
-		logger: f.logger, resolver: f.resolver, learn: f.loop.Learn, tap: f.loop.Tap, alive: f.kernel.Beat, kick: f.loop.Kick, modes: modes, wanted: wanted, number: number,
+		logger: f.logger, resolver: f.resolver, learn: f.loop.Learn, tap: f.loop.Tap, alive: f.kernel.Beat, kick: f.loop.Kick, asked: f.store.Asked, modes: modes, wanted: wanted, number: number,
 		slots: make(chan struct{}, askedAtOnce),
 	}
 }
@@ -190,6 +192,9 @@ func (a *answers) read(ctx context.Context, messages []hold.Message) []<-chan st
 		names := reply.Names()
 		if m.Unsure { // only the names count, and only for questions of our own
 			reply = resolver.Reply{Question: reply.Question, Unread: len(names) > 0}
+		}
+		if a.asked != nil && reply.Question != "" {
+			a.asked(m.To, reply.Question)
 		}
 		these := a.resolver.Learn(reply)
 		if len(these) > 0 {

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	patience = 15 * time.Second       // for what has to come about
-	moment   = 400 * time.Millisecond // for an answer that must not come
+	patience = 15 * time.Second        // for what has to come about
+	stateDir = "/run/dockerwall/state" // every host's own
+	moment   = 400 * time.Millisecond  // for an answer that must not come
 )
 
 // The networks of a world; each is of both families.
@@ -146,7 +147,7 @@ func (l *logged) String() string {
 
 // command is the binary on the host with settings: those like NAME=value are variables, the others its arguments.
 func (w *world) command(ctx context.Context, settings ...string) *exec.Cmd {
-	env, args := []string{"PATH=" + os.Getenv("PATH"), "DOCKER_HOST=unix:///run/docker.sock"}, []string{}
+	env, args := []string{"PATH=" + os.Getenv("PATH"), "DOCKER_HOST=unix:///run/docker.sock", "DOCKERWALL_STATE_DIR=" + stateDir}, []string{}
 	for _, s := range settings {
 		if name, _, ok := strings.Cut(s, "="); ok && strings.ToUpper(name) == name && !strings.HasPrefix(s, "-") {
 			env = append(env, s)

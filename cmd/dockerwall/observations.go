@@ -18,7 +18,7 @@ import (
 
 // observe makes the parts that remember; fresh says that all that the kernel counted is ours.
 func (f *fence) observe(fresh bool) error {
-	var told *observe.Baseline
+	told := f.store.Baseline()
 	if fresh {
 		told = &observe.Baseline{}
 	}
@@ -26,7 +26,7 @@ func (f *fence) observe(fresh bool) error {
 	var err error
 	f.observer, err = observe.NewObserver(observe.Options{
 		Kernel: f.kernel, View: f.view, Baseline: told, Watched: f.feed.Watched, Logger: f.logger,
-		Sinks: []func([]observe.Denial){f.feed.Publish, f.decided},
+		Sinks: []func([]observe.Denial){f.store.Add, f.feed.Publish, f.decided},
 	})
 	return err
 }

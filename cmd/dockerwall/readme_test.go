@@ -209,6 +209,7 @@ func families(t *testing.T) []*dto.MetricFamily {
 	snapshot := metrics.Snapshot{
 		Containers:      []metrics.Container{{ID: strings.Repeat("a", 64), Name: "web", SentPackets: 2, DropPackets: 1, Denied: []metrics.Denied{denied}}},
 		LabelErrors:     []metrics.LabelErrors{{ID: strings.Repeat("a", 64), Name: "web", Count: 1}},
+		FirstSeen:       []metrics.FirstSeen{{ID: strings.Repeat("a", 64), Name: "web", Count: 1}},
 		Reasons:         map[string]uint64{"unknown": 1},
 		Sets:            []metrics.Set{{Kind: "denied", Elements: 1, Capacity: 2}},
 		ResolverQueries: map[string]uint64{"answer": 1},

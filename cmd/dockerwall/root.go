@@ -98,7 +98,8 @@ func newRoot(env environment) *cobra.Command {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.AddCommand(newRun(env), newStatus(env), newWatch(env), newExplain(env), newCheck(env), newDoctor(env), newNft(env), newHealth(env), newVersion(env))
+	root.AddCommand(newRun(env), newStatus(env), newWatch(env), newExplain(env), newSuggest(env), newCheck(env), newDoctor(env),
+		newNft(env), newHealth(env), newVersion(env))
 	usageArgs(root)
 	return root
 }

@@ -68,6 +68,7 @@ type fence struct {
 	api       *api.Server
 	answers   *answers
 	noted     remembered
+	store     *observe.Store
 	flushed   chan struct{}
 	commits   atomic.Int64 // that changed something
 	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
@@ -128,6 +129,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
+	f.store = f.newStore(s.stateDir)
 	f.answers = newAnswers(f, modes, s.dnsHold != "off", number)
 	if err := f.observe(fresh); err != nil {
 		return nil, err
@@ -154,7 +156,8 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 		return err
 	}
 	socket := api.Options{
-		Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush, Status: f.status, Explain: f.explain, Denials: f.denials,
+		Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush,
+		Status: f.status, Denials: f.denials, Explain: f.explain, Suggest: f.suggest,
 	}
 	if f.api, err = api.New(socket); err != nil {
 		return err
@@ -176,6 +179,7 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.engine.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.answers.run(ctx) })
+	g.Go(func() error { return f.store.Run(ctx) })
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
 	g.Go(func() error { return f.watchBridges(ctx) })
 	g.Go(func() error { return f.watchPorts(ctx) })

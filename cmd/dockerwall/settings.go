@@ -36,6 +36,7 @@ type settings struct {
 	dnsQueue    string
 	trustImages string
 	decisionLog string
+	stateDir    string
 
 	problems []policy.Problem // in them, once config has read them
 }
@@ -95,6 +96,7 @@ func (s *settings) daemon() []setting {
 			"export the three families of the older dockerwall too, dockerwall_dropped_packets among them"},
 		{"web-allow", "DOCKERWALL_WEB_ALLOW", "", &s.webAllow, "",
 			"who may see the status page besides this host, prefixes by comma; containers never do"},
+		{"state-dir", "DOCKERWALL_STATE_DIR", "", &s.stateDir, "/var/lib/dockerwall", "where observations are kept for suggest; off for nowhere"},
 	}
 }
 

@@ -43,6 +43,7 @@ func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 	for _, c := range fromAnywhere(outcome.Ruleset.Containers) {
 		countMode(&out, c.Mode)
 		out.Containers = append(out.Containers, f.container(ctx, told.container(c), counters.Containers[c.ID]))
+		out.FirstSeen = append(out.FirstSeen, f.firstSeen(told.containers[c.ID]))
 	}
 	out.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
 	out.Sets = f.sets(out.Containers)

@@ -88,7 +88,7 @@ func (b *bench) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // start runs a daemon and returns it and its mode, once that is one of the way's.
 func (b *bench) start(ctx context.Context, w way) (*daemon, string, error) {
-	d := &daemon{cmd: b.command(context.WithoutCancel(ctx), "run"), exited: make(chan struct{})}
+	d := &daemon{cmd: b.command(context.WithoutCancel(ctx), "run", "--state-dir=off"), exited: make(chan struct{})}
 	d.cmd.Env = append(d.cmd.Env, "DOCKERWALL_DNS_HOLD="+w.hold)
 	d.cmd.Stderr = d
 	if err := d.cmd.Start(); err != nil {

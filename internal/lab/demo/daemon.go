@@ -65,7 +65,7 @@ func (d *demo) dockerwall(ctx context.Context, args ...string) (string, error) {
 }
 
 func (d *demo) startDaemon(ctx context.Context) error {
-	cmd := d.command(ctx, "run", "--socket="+socket, "--log-format=json")
+	cmd := d.command(ctx, "run", "--socket="+socket, "--log-format=json", "--state-dir=off")
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		return err
