@@ -50,7 +50,7 @@ func printCompose(to streams, all []api.Suggestion) error {
 		}
 	}
 	for _, s := range others {
-		fmt.Fprintf(to.out, "# %s (%s) is not docker compose's:\n#   %s\n", clean(s.Container), clean(s.Image), command(s))
+		fmt.Fprintf(to.out, "# %s (%s) is not docker compose's:\n#   %s\n", clean(s.Container), clean(s.Image), relabelled(s))
 	}
 	for _, s := range all {
 		for _, note := range s.Notes {
@@ -133,8 +133,8 @@ func (f override) print(w io.Writer) error {
 	return err
 }
 
-// command is how a container that docker compose does not manage would get its label.
-func command(s api.Suggestion) string {
+// relabelled is how a container that docker compose does not manage would get its label.
+func relabelled(s api.Suggestion) string {
 	label := quoted(labelOutbound + "=" + labelText(s.Outbound))
 	if s.Service != "" {
 		return "docker service update --container-label-add " + label + " " + quoted(clean(s.Service))

@@ -52,7 +52,7 @@ func (s *settings) doctor(env environment) doctor.Options {
 	queue, _ := strconv.ParseUint(s.dnsQueue, 10, 16)
 	return doctor.Options{
 		Version: buildInfo().Version, Socket: s.socket, Metrics: s.metricsAddr, Resolvers: s.resolvers, DNSHold: s.dnsHold,
-		NflogGroup: uint16(group), DNSQueue: uint16(queue),
+		NflogGroup: uint16(group), DNSQueue: uint16(queue), StateDir: s.directory(),
 		Unfenced: func(ctx context.Context) ([]doctor.Unfenced, error) { return s.unfenced(ctx, env) },
 	}
 }

@@ -16,11 +16,8 @@ import (
 	"github.com/dockerwall/dockerwall/reconcile"
 )
 
-// newStore makes what remembers observations.
+// newStore makes what remembers observations; "" is nowhere on disk.
 func (f *fence) newStore(dir string) *observe.Store {
-	if dir == "off" {
-		dir = ""
-	}
 	who := &askers{last: f.loop.Last}
 	return observe.OpenStore(observe.StoreOptions{
 		Dir: dir, Boot: observe.BootID(), Logger: f.logger, Running: f.running, Whose: who.of,

@@ -129,7 +129,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	f.store = f.newStore(s.stateDir)
+	f.store = f.newStore(s.directory())
 	f.answers = newAnswers(f, modes, s.dnsHold != "off", number)
 	if err := f.observe(fresh); err != nil {
 		return nil, err

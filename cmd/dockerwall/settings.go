@@ -196,6 +196,14 @@ func (s *settings) warn(logger *slog.Logger, setting string, problems []policy.P
 	}
 }
 
+// directory is where state is kept, "" for nowhere.
+func (s *settings) directory() string {
+	if s.stateDir == "off" {
+		return ""
+	}
+	return s.stateDir
+}
+
 // metrics are the options that settings and the build say.
 func (s *settings) metrics() (metrics.Options, error) {
 	compat, err := s.boolean("metrics-compat", s.metricsOld)
