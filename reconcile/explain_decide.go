@@ -190,7 +190,7 @@ func (i *Inquiry) resolution() {
 			text += fmt.Sprintf(", asked again in %s", left)
 		}
 	case i.unheard():
-		text, result = fmt.Sprintf("nobody here asked for %s before; now it means %s", asks, text), StepInfo
+		text, result = fmt.Sprintf("no policy asks for %s; now it means %s", asks, text), StepInfo
 	default:
 		text += ", from answers to containers"
 	}

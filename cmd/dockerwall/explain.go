@@ -23,7 +23,7 @@ connection to DESTINATION, and why. The daemon judges by its own policies and th
 
 DESTINATION is one, in the grammar of the label: www.example.com:443/tcp, 192.0.2.7:53/udp, 192.0.2.7/icmp,
 [2001:db8::1]:443, _host_:5432. A port without a protocol is tcp and udp; without a clause every protocol and port is
-meant; :443/tcp is any address. A name that nobody here asked for is resolved now, for up to 3 s.
+meant; :443/tcp is any address. A name that no policy asks for is resolved now, for up to 3 s.
 
 On a denial it says which step failed, and the token that would allow it. With --why-denied it explains a denial of
 "dockerwall watch", by its ID or LAST for the last one, of CONTAINER if that is given.

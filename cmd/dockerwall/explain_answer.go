@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	askNowTimeout = 3 * time.Second // for a name that nobody asked for
+	askNowTimeout = 3 * time.Second // for a name that no policy asks for
 	// A commit may be under way while policy and kernel are asked.
 	explainAttempts = 4
 	explainPause    = 100 * time.Millisecond

@@ -131,27 +131,6 @@ func fromYAML(t *testing.T, text string) (out api.Object[api.Status]) {
 	return out
 }
 
-// TestReadmeShowsAStatus compares the README with what is printed of a small host.
-func TestReadmeShowsAStatus(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	token := func(text string) []api.PolicyToken {
-		return []api.PolicyToken{{Token: text, Origin: "dockerwall.outbound"}, {Token: "_dns_", Origin: "implied"}}
-	}
-	socket := daemonThatSays(t, api.Status{
-		Time: at, Applied: at.Add(-3 * time.Second), State: api.Enforcing, Docker: api.Engine{Up: true}, DNSMode: "queue",
-		Degraded: []string{"1 error to correct (db)"}, Denied: api.Count{Packets: 412},
-		Containers: []api.Container{
-			{Name: "db", Mode: "enforce", Networks: []string{"shop"}, Findings: []api.Finding{{Severity: "error"}}},
-			{Name: "logger", Mode: "unfenced", Networks: []string{"host"}, Unfenced: "it is in the host's own network"},
-			{Name: "web", Mode: "enforce", Networks: []string{"shop"}, Policy: token("www.example.com:443/tcp"), Sent: api.Count{Packets: 12040}, Denied: api.Count{Packets: 412}},
-		},
-	})
-	out, _, code := called(t, "status", "--socket", socket)
-	if want := "```\n$ dockerwall status\n" + out + "```\n"; code != exitDegraded || between(t, document(t, "README.md"), "status") != want {
-		t.Errorf("exit %d; README.md should have:\n%s", code, want)
-	}
-}
-
 func TestStatusExitsAsDocumented(t *testing.T) {
 	healthy := daemonThatSays(t, api.Status{State: api.Enforcing, Containers: []api.Container{
 		{Name: "web", ID: "aaaa11"}, {Name: "webmail", ID: "aaaa22"}, {Name: "db\x1b[2J", ID: "bbbb33"},

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/dockerwall/dockerwall/metrics"
+	"github.com/dockerwall/dockerwall/nft"
+)
+
+// What is done about the table beside commits: repairs, and its end.
+
+// foreignChange has the table repaired after a stranger's change, of which many notifications may tell.
+// When some were lost, the table is only looked at.
+func (f *fence) foreignChange(lost bool) {
+	if lost {
+		f.metrics.NotificationsLost()
+	} else {
+		f.foreign.Store(true)
+	}
+	f.kernel.Invalidate()
+	f.loop.Repair()
+}
+
+// reportRepair follows each commit that succeeded. One that did not read the table back has repaired nothing.
+func (f *fence) reportRepair(r nft.Report) {
+	if !r.Adopted || !f.foreign.Swap(false) || !r.Changed {
+		return
+	}
+	f.metrics.Restored(metrics.CauseNotified)
+	f.logger.Warn("somebody changed table inet dockerwall; repaired", "ops", r.Ops, "took", r.Took)
+}
+
+func (f *fence) flush(context.Context) error {
+	if err := f.kernel.Remove(); err != nil {
+		return err
+	}
+	select {
+	case f.flushed <- struct{}{}:
+	default: // asked before
+	}
+	return nil
+}
+
+// watchFlush ends the daemon once the caller of flush has its answer.
+func (f *fence) watchFlush(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-f.flushed:
+		timer := time.NewTimer(100 * time.Millisecond)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		return errFlushed
+	}
+}
