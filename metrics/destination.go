@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/publicsuffix"
-
-	"github.com/dockerwall/dockerwall/plain"
 )
 
 // Destination says what the destination label of dockerwall_dropped_packets tells.
@@ -139,4 +138,11 @@ func domain(names []string) string {
 }
 
 // label makes a text that others chose fit for a label value: valid UTF-8, printable, bounded.
-func label(s string) string { return plain.Text(s, maxLabel) }
+func label(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s[:min(len(s), maxLabel)])
+}

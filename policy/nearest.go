@@ -19,7 +19,7 @@ func Resembles(key string) string {
 		return nearest(near[i:], LabelOutbound, LabelMode, LabelDeny)
 	}
 	for _, label := range []string{LabelOutbound, LabelMode, LabelDeny} {
-		if distance(near, label) <= 2 {
+		if Distance(near, label) <= 2 {
 			return label
 		}
 	}
@@ -34,15 +34,16 @@ func nearest(s string, words ...string) string {
 		if len(s) > 2*len(w) {
 			continue
 		}
-		if d := distance(s, w); d < best && d <= (max(len(s), len(w))-len(labelPrefix))/2 {
+		if d := Distance(s, w); d < best && d <= (max(len(s), len(w))-len(labelPrefix))/2 {
 			best, found = d, w
 		}
 	}
 	return found
 }
 
-// distance is how many bytes must be inserted, removed or replaced to make b of a (Levenshtein).
-func distance(a, b string) int {
+// Distance is how many bytes must be inserted, removed or replaced to make b of a (Levenshtein), for whoever asks what was
+// meant. Its work is the product of both lengths.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

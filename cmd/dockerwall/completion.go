@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/policy"
 )
 
 // completionTimeout is how long a shell waits for names.
@@ -80,7 +81,7 @@ func find(containers []api.Container, name string) (api.Container, error) {
 func nearest(containers []api.Container, name string) string {
 	best, at := "", 3
 	for _, c := range containers {
-		d := distance(c.Name, name, 2)
+		d := slips(c.Name, name)
 		if d > 2 && len(name) > 2 && strings.Contains(c.Name, name) {
 			d = 2
 		}
@@ -91,26 +92,10 @@ func nearest(containers []api.Container, name string) string {
 	return best
 }
 
-// distance is Levenshtein's, or more than most if it is that. The work is bounded by the names of containers.
-func distance(a, b string, most int) int {
-	if len(a)-len(b) > most || len(b)-len(a) > most {
-		return most + 1
+// slips is how far two names are apart, 3 for all that is further than 2. The work is bounded by the names of containers.
+func slips(a, b string) int {
+	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {
+		return 3
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, before+1)
-		}
-	}
-	return row[len(b)]
+	return policy.Distance(a, b)
 }
