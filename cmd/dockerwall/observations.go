@@ -26,7 +26,7 @@ func (f *fence) observe(fresh bool) error {
 	var err error
 	f.observer, err = observe.NewObserver(observe.Options{
 		Kernel: f.kernel, View: f.view, Baseline: told, Watched: f.feed.Watched, Logger: f.logger,
-		Sinks: []func([]observe.Denial){f.store.Add, f.feed.Publish, f.decided},
+		Sinks: []func([]observe.Denial){f.store.Add, f.feed.Publish, f.noted.history.Record, f.decided},
 	})
 	return err
 }

@@ -188,7 +188,6 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.observer.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })
-	g.Go(func() error { return f.sample(ctx) })
 	g.Go(func() error { return f.watchFlush(ctx) })
 	g.Go(func() error { return f.reload(ctx, hup) })
 	err := g.Wait()

@@ -58,29 +58,6 @@ func (r *remembered) unlogged(err error) {
 	r.drops = err
 }
 
-// sample keeps the history of what is denied, which costs six dumps of the kernel's counters a minute.
-func (f *fence) sample(ctx context.Context) error {
-	for {
-		if counters, err := f.kernel.Counters(); err != nil {
-			f.logger.Debug("counters not read", "err", err)
-		} else {
-			f.record(counters)
-		}
-		if !sleep(ctx, time.Minute) {
-			return nil
-		}
-	}
-}
-
-// record adds a reading of the counters to the history.
-func (f *fence) record(c nft.Counters) {
-	totals := make(map[string]uint64, len(c.Containers))
-	for id, t := range c.Containers {
-		totals[id] = t.Denied.Packets
-	}
-	f.noted.history.Add(totals, time.Now())
-}
-
 // status is what `dockerwall status` and the status page show.
 func (f *fence) status(ctx context.Context) (api.Status, error) {
 	outcome, good := f.loop.Last()
@@ -88,8 +65,6 @@ func (f *fence) status(ctx context.Context) (api.Status, error) {
 	counters, err := f.kernel.Counters()
 	if err != nil { // there may be no table: that is what a status is for
 		reasons = append(reasons, "nothing is known of what was sent and denied: "+err.Error())
-	} else {
-		f.record(counters)
 	}
 	in := status.Input{
 		Now: time.Now(), Since: f.noted.since, Version: buildInfo().Version, Outcome: outcome, Good: good,
@@ -102,7 +77,7 @@ func (f *fence) status(ctx context.Context) (api.Status, error) {
 			f.logger.Debug("labels of services not read", "err", err)
 		}
 	}
-	in.History = func(id string) []uint64 { return f.noted.history.Of(id[:min(12, len(id))], in.Now) }
+	in.History = func(id string) []uint64 { return f.noted.history.Of(id, in.Now) }
 	f.noted.mu.Lock()
 	defer f.noted.mu.Unlock()
 	in.Applied, in.Gone = f.noted.applied, f.noted.gone
