@@ -13,17 +13,18 @@ const (
 	maxContainerSeries = 20              // of one container
 	idleSeries         = time.Hour       // without a packet; then the series goes
 	keepDead           = 5 * time.Minute // after a container is gone
-	forgetReading      = 5               // scrapes without a destination until its last reading goes
+	forgetReading      = 5               // scrapes without a destination, or a part, until its last reading goes
 )
 
 // account is what has been told of one container. Its invariant, at the end of every update: the
 // packets of its series and other add up to the denied total, and none of them ever decreases.
 type account struct {
 	id, name, image     string
-	sent, sentBytes     counter
-	denied, deniedBytes counter
-	invalid             counter // of denied, packets that conntrack could not place
-	accepted            uint64  // packets
+	parts               map[string]*part // by name
+	sent, sentBytes     uint64
+	denied, deniedBytes uint64
+	invalid             uint64 // of denied, packets that conntrack could not place
+	accepted            uint64 // packets
 	acceptedBytes       uint64
 	audited             uint64 // of denied, packets that passed all the same
 	auditedBytes        uint64
@@ -34,6 +35,7 @@ type account struct {
 	readings            map[flow]*reading
 	seen                time.Time
 	reserved            bool // its "other" counts against maxSeries
+	gone                bool // since it was last read
 	behind              bool // its destinations were not read the last time
 }
 
@@ -58,19 +60,30 @@ type reading struct {
 }
 
 // totals takes the counters that have no destination. What was accepted is what was sent less what
-// was denied; the two are not read at one instant, so it stands still where it would decrease.
-// Invalid packets are a part of those denied, and never told as more.
+// was denied; the two are not read at one instant, so it stands still where it would decrease. Some of either tells nothing.
 func (a *account) totals(c Container) {
-	a.sent.advance(c.SentPackets)
-	a.sentBytes.advance(c.SentBytes)
-	packets, bytes := a.denied.advance(c.DropPackets), a.deniedBytes.advance(c.DropBytes)
-	if a.audit {
-		a.audited += packets
-		a.auditedBytes += bytes
+	for _, p := range c.Sent {
+		packets, bytes := a.part(p.Name).grow(p)
+		a.sent += packets
+		a.sentBytes += bytes
 	}
-	a.invalid.advanceBy(c.InvalidPackets, a.denied.total-a.invalid.total)
-	a.accepted = max(a.accepted, less(a.sent.total, a.denied.total))
-	a.acceptedBytes = max(a.acceptedBytes, less(a.sentBytes.total, a.deniedBytes.total))
+	for _, p := range c.Drops {
+		packets, bytes := a.part(p.Name).grow(p)
+		a.denied += packets
+		a.deniedBytes += bytes
+		if p.Invalid {
+			a.invalid += packets
+		}
+		if a.audit {
+			a.audited += packets
+			a.auditedBytes += bytes
+		}
+	}
+	if c.Partial {
+		return
+	}
+	a.accepted = max(a.accepted, less(a.sent, a.denied))
+	a.acceptedBytes = max(a.acceptedBytes, less(a.sentBytes, a.deniedBytes))
 }
 
 // shown is the number of packets that have a series of their own.

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,8 +38,9 @@ type Metrics struct {
 	descs    descs
 	events   events
 
-	mu     sync.Mutex // held while collecting
-	ledger *ledger
+	mu      sync.Mutex // held while collecting
+	ledger  *ledger
+	leaving atomic.Bool // something is, since the last Committed
 }
 
 // New registers every metric. It panics if the registry already has one of them.
@@ -95,15 +97,27 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Observe takes in what is known outside of a scrape: the last counts of containers whose counters are
-// about to go. Other containers need not be in it.
-func (m *Metrics) Observe(containers []Container) {
+// Observe takes in what is known outside of a scrape: the last counts of containers whose counters are about to go, or
+// of those of a container's counters that are ([Container.Partial]). It waits for a scrape that is under way; read is
+// called then, so that no scrape has later counts. What came of it must be told to [Metrics.Committed].
+func (m *Metrics) Observe(read func() []Container) {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ledger.update(Snapshot{Containers: containers}, time.Now())
+	m.leaving.Store(true)
+	m.ledger.leave(read(), time.Now())
+}
+
+// Committed says whether what Observe was told of is gone. It must be called before counters of the same names can come.
+func (m *Metrics) Committed(gone bool) {
+	if m == nil || !m.leaving.CompareAndSwap(true, false) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ledger.left(gone)
 }
 
 // emitter sends constant metrics.
@@ -161,9 +175,9 @@ func (m *Metrics) denials(out emitter, s Snapshot) {
 // container tells the old families of one container.
 func (m *Metrics) container(out emitter, a *account) {
 	out.counter(m.descs.containerPackets, a.accepted, a.id, a.name, a.image, "accept")
-	out.counter(m.descs.containerPackets, a.denied.total, a.id, a.name, a.image, "drop")
+	out.counter(m.descs.containerPackets, a.denied, a.id, a.name, a.image, "drop")
 	out.counter(m.descs.containerBytes, a.acceptedBytes, a.id, a.name, a.image, "accept")
-	out.counter(m.descs.containerBytes, a.deniedBytes.total, a.id, a.name, a.image, "drop")
+	out.counter(m.descs.containerBytes, a.deniedBytes, a.id, a.name, a.image, "drop")
 	for _, t := range a.targets() {
 		s := a.series[t]
 		out.counter(m.descs.droppedPackets, s.packets, a.id, a.name, a.image, t.destination, t.port, t.protocol, s.domains)

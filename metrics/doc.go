@@ -9,7 +9,7 @@
 //     destination="other" included. First come, first shown; what has no series of its own is in "other",
 //     so a container's series always add up to its denied packets. A destination without a packet for an
 //     hour gives its series up, its count moves to "other".
-//   - Nothing ever decreases while the daemon lives, even if the kernel's counters start anew.
+//   - Nothing ever decreases while the daemon lives, even if the kernel's counters start anew or go with an address.
 //   - The series of a container that is gone stay for five minutes, so that the last count is scraped.
 //
 // New families have other base names: X and X_total in one exposition would clash under OpenMetrics.

@@ -42,12 +42,12 @@ func (m *Metrics) egress(out emitter, a *account) {
 		out.counter(d.bytes, bytes, a.id, a.name, verdict)
 	}
 	tell(verdictAllowed, a.accepted, a.acceptedBytes)
-	tell(verdictDenied, a.denied.total-a.audited, a.deniedBytes.total-a.auditedBytes)
+	tell(verdictDenied, a.denied-a.audited, a.deniedBytes-a.auditedBytes)
 	if a.audit {
 		tell(verdictAudited, a.audited, a.auditedBytes)
 	}
-	out.counter(d.denied, a.denied.total-a.invalid.total, a.id, a.name, ReasonDenied)
-	out.counter(d.denied, a.invalid.total, a.id, a.name, ReasonInvalid)
+	out.counter(d.denied, a.denied-a.invalid, a.id, a.name, ReasonDenied)
+	out.counter(d.denied, a.invalid, a.id, a.name, ReasonInvalid)
 	i := a.info
 	out.gauge(d.info, 1, a.id, a.name, a.image, i.project, i.service, i.network, i.mode)
 }

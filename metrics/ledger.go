@@ -33,38 +33,69 @@ func newLedger(mode Destination) *ledger {
 // update takes one snapshot.
 func (l *ledger) update(s Snapshot, now time.Time) {
 	for _, c := range s.Containers {
-		a := l.account(c)
-		a.seen, a.name, a.image, a.info = now, label(c.Name), label(c.Image), infoOf(c)
-		a.audit = c.Audited
-		l.charge(a, c, now)
+		l.take(c, now)
 	}
 	for reason, n := range s.Reasons {
 		l.reason(reason).advance(n)
 	}
+	for _, a := range l.accounts {
+		a.gone = a.gone || now.Sub(a.seen) >= keepDead
+	}
 	l.retire(now)
+}
+
+// leave takes the last readings of what the coming commit deletes.
+func (l *ledger) leave(containers []Container, now time.Time) {
+	for _, c := range containers {
+		l.take(c, now).leave(c)
+	}
+	l.retire(now)
+}
+
+// left says whether what was to leave is gone.
+func (l *ledger) left(went bool) {
+	for _, a := range l.accounts {
+		a.left(went)
+	}
+}
+
+func (l *ledger) take(c Container, now time.Time) *account {
+	a := l.account(c)
+	a.seen, a.name, a.image, a.info = now, label(c.Name), label(c.Image), infoOf(c)
+	a.audit, a.gone = c.Audited, false
+	l.total(a, c)
+	if !c.Partial {
+		l.charge(a, c, now)
+		a.forgetParts()
+	}
+	return a
 }
 
 func (l *ledger) account(c Container) *account {
 	id := label(c.ID[:min(len(c.ID), idDigits)])
 	if l.accounts[id] == nil {
-		l.accounts[id] = &account{id: id, series: make(map[target]*series), readings: make(map[flow]*reading)}
+		l.accounts[id] = &account{id: id, parts: make(map[string]*part), series: make(map[target]*series), readings: make(map[flow]*reading)}
 	}
 	return l.accounts[id]
 }
 
-// charge books what container c says to its account.
-func (l *ledger) charge(a *account, c Container, now time.Time) {
-	before, invalid := a.denied.total, a.invalid.total
+// total books what container c sent and was denied in all.
+func (l *ledger) total(a *account, c Container) {
+	before, invalid := a.denied, a.invalid
 	a.totals(c)
-	l.denied += a.denied.total - before
-	l.invalid += a.invalid.total - invalid
-	if a.denied.total > 0 && !a.reserved {
+	l.denied += a.denied - before
+	l.invalid += a.invalid - invalid
+	if a.denied > 0 && !a.reserved {
 		a.reserved = true
 		l.taken++
 		l.squeeze()
 	}
+}
+
+// charge books what has not been told of what c was denied to destinations.
+func (l *ledger) charge(a *account, c Container, now time.Time) {
 	// A destination grows only by what the total grew, read a moment before; the rest stays due.
-	room := a.denied.total - a.shown() - a.other
+	room := a.denied - a.shown() - a.other
 	if a.behind && !c.Unread {
 		a.catchUp(c.Denied)
 	} else {
@@ -133,7 +164,7 @@ func (l *ledger) squeeze() {
 	}
 }
 
-// retire ends series that are idle and accounts whose container is gone.
+// retire ends series that are idle and accounts whose container is gone. One that is there may not have been read for long.
 func (l *ledger) retire(now time.Time) {
 	for id, a := range l.accounts {
 		for _, t := range a.targets() {
@@ -142,7 +173,7 @@ func (l *ledger) retire(now time.Time) {
 				l.taken--
 			}
 		}
-		if now.Sub(a.seen) >= keepDead {
+		if a.gone && now.Sub(a.seen) >= keepDead {
 			l.taken -= len(a.series)
 			if a.reserved {
 				l.taken--

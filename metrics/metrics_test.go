@@ -80,7 +80,8 @@ func formats() map[string]expfmt.Format {
 func busy() Snapshot {
 	web := Container{
 		ID: "3f2a91b0c4d5e6f7a8" + strings.Repeat("0", 46), Name: "web", Image: "registry.example.com/web:1",
-		SentPackets: 1000, SentBytes: 100000, DropPackets: 60, DropBytes: 6000, InvalidPackets: 2,
+		Sent:    []Part{{Name: "sent4", Packets: 900, Bytes: 90000}, {Name: "sent6", Packets: 100, Bytes: 10000}},
+		Drops:   []Part{{Name: "drop", Packets: 58, Bytes: 5800}, {Name: "invalid4", Invalid: true, Packets: 2, Bytes: 200}},
 		Project: "shop", Service: "web", Network: "back,front", Mode: ModeEnforce,
 		Denied: []Denied{
 			{Dst: netip.MustParseAddr("198.51.100.9"), Port: 443, Proto: protoTCP, Packets: 30, Bytes: 3000, Names: []string{"b.example.com", "a.example.com"}},
@@ -89,7 +90,7 @@ func busy() Snapshot {
 			{Dst: netip.MustParseAddr("2001:db8::9"), Proto: protoICMPv6, Packets: 7, Bytes: 700, Names: []string{"quote\"back\\slash\nline.example.com"}},
 		},
 	}
-	quiet := Container{ID: strings.Repeat("ab", 32), Name: "db", Image: "db", SentPackets: 5, SentBytes: 50, Mode: ModeAudit, Audited: true, Network: "back"}
+	quiet := Container{ID: strings.Repeat("ab", 32), Name: "db", Image: "db", Sent: []Part{{Name: "sent4", Packets: 5, Bytes: 50}}, Mode: ModeAudit, Audited: true, Network: "back"}
 	return Snapshot{
 		Containers: []Container{web, quiet},
 		Reasons:    map[string]uint64{"unknown": 3, "invalid": 2},

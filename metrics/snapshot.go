@@ -31,24 +31,29 @@ type Snapshot struct {
 	DNS             DNS
 }
 
-// Container is what one fenced container sent. Counters are the kernel's, which may start anew.
+// Container is what one fenced container sent.
 type Container struct {
 	ID          string // 64 hex digits
 	Name, Image string
-	SentPackets uint64 // accepted and denied
-	SentBytes   uint64
-	DropPackets uint64
-	DropBytes   uint64
-	// InvalidPackets are those of DropPackets that conntrack could not place.
-	InvalidPackets uint64
-	Denied         []Denied
-	Unread         bool // Denied was not read, for want of time
+	Sent        []Part // accepted and denied
+	Drops       []Part
+	Denied      []Denied
+	Unread      bool // Denied was not read, for want of time
+	Partial     bool // Sent and Drops are some of it, and Denied was not read: the next snapshot has the rest
 
 	Project string // of docker compose, "" outside of it
 	Service string // of docker compose or Swarm
 	Network string // names of its networks, by comma
 	Mode    string // one of the Mode constants
 	Audited bool   // what is denied passes all the same: by its mode, or in a dry run
+}
+
+// Part is one of the kernel's counters that a container's total is the sum of. It may begin anew, and go with an address of
+// the container; what it counted stays in the total.
+type Part struct {
+	Name           string // of the counter: the container has no other of that name
+	Invalid        bool   // denied packets that conntrack could not place
+	Packets, Bytes uint64
 }
 
 // Denied is what the kernel counted of one container to one destination.

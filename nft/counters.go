@@ -21,14 +21,15 @@ type Counters struct {
 	Reasons    map[Reason]Count   // denied under a reason of its own, of all containers and of none
 	// Parts are the counters that what was denied to containers is the sum of, each as the kernel has it.
 	Parts []Part
+	Sent  []Part // likewise of what they sent, one for each address
 }
 
-// Part is one of the kernel's counters of what was denied to a container. It begins anew when its container or, with
-// Invalid, its address comes anew.
+// Part is one of the kernel's counters of what a container sent or was denied. It begins anew when its container comes anew
+// or, of what was sent and with Invalid, its address.
 type Part struct {
 	ID      string // of the container, 12 digits
 	Name    string // of the counter: no other has it
-	Invalid bool   // packets that conntrack could not place; they are under that reason too
+	Invalid bool   // denied packets that conntrack could not place; they are under that reason too
 	Count
 }
 
@@ -86,21 +87,15 @@ func (k *Kernel) Counters() (Counters, error) {
 		}
 	}
 	for _, f := range families() {
-		if err := out.addElements(conn, invalidSet(f), addDenied); err != nil {
+		if err := out.addElements(conn, invalidSet(f), addInvalid); err != nil {
 			return Counters{}, err
 		}
 	}
 	return out, nil
 }
 
-// Traffic reads the totals of one container, for the moment before it goes: three small requests
-// rather than dumps of everything.
-func (k *Kernel) Traffic(c Container) (Traffic, error) {
-	out, err := k.CountersOf(c)
-	return out.Containers[c.ID], err
-}
-
-// CountersOf is [Kernel.Traffic] with the parts.
+// CountersOf reads the totals of one container, for the moment before it goes: a few small requests rather than dumps of
+// everything. Of a container that is off only what its endpoints have is read.
 func (k *Kernel) CountersOf(c Container) (Counters, error) {
 	conn, err := dial(k.options, nftables.AsLasting())
 	if err != nil {
@@ -114,7 +109,7 @@ func (k *Kernel) CountersOf(c Container) (Counters, error) {
 		if err := out.addElements(conn, sentSet(f), addSent, key...); err != nil {
 			return Counters{}, err
 		}
-		if err := out.addElements(conn, invalidSet(f), addDenied, key...); err != nil {
+		if err := out.addElements(conn, invalidSet(f), addInvalid, key...); err != nil {
 			return Counters{}, err
 		}
 	}
@@ -133,6 +128,7 @@ func addSent(c *Counters, p Part) {
 	t := c.Containers[p.ID]
 	t.Sent = t.Sent.plus(p.Count)
 	c.Containers[p.ID] = t
+	c.Sent = append(c.Sent, p)
 }
 
 func addDenied(c *Counters, p Part) {
@@ -143,6 +139,11 @@ func addDenied(c *Counters, p Part) {
 	}
 	c.Containers[p.ID] = t
 	c.Parts = append(c.Parts, p)
+}
+
+func addInvalid(c *Counters, p Part) {
+	p.Invalid = true
+	addDenied(c, p)
 }
 
 func (c *Counters) add(o nftables.Obj) {
@@ -172,7 +173,7 @@ func (c *Counters) addElements(conn *nftables.Conn, name string, add func(*Count
 	}
 	for _, e := range elements {
 		if id := ContainerOf(e.Comment); id != "" && e.Counter != nil {
-			add(c, Part{ID: id, Name: name + " " + hex.EncodeToString(e.Key), Invalid: true, Count: Count{e.Counter.Packets, e.Counter.Bytes}})
+			add(c, Part{ID: id, Name: name + " " + hex.EncodeToString(e.Key), Count: Count{e.Counter.Packets, e.Counter.Bytes}})
 		}
 	}
 	return nil

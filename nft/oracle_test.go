@@ -204,7 +204,30 @@ func counters(t testing.TB, k *Kernel) Counters {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.addUp(t)
 	return c
+}
+
+// addUp fails unless the parts are what the totals of containers are the sums of, each with a name of its own.
+func (c Counters) addUp(t testing.TB) {
+	t.Helper()
+	sums, names := map[string]Traffic{}, map[string]bool{}
+	for _, p := range c.Sent {
+		of := sums[p.ID]
+		of.Sent = of.Sent.plus(p.Count)
+		sums[p.ID], names[p.Name] = of, true
+	}
+	for _, p := range c.Parts {
+		of := sums[p.ID]
+		of.Denied = of.Denied.plus(p.Count)
+		if p.Invalid {
+			of.Invalid = of.Invalid.plus(p.Count)
+		}
+		sums[p.ID], names[p.Name] = of, true
+	}
+	if diff := cmp.Diff(c.Containers, sums); diff != "" || len(names) != len(c.Sent)+len(c.Parts) {
+		t.Errorf("%d parts with %d names; totals (-) and sums of parts (+) differ:\n%s", len(c.Sent)+len(c.Parts), len(names), diff)
+	}
 }
 
 // packetsSince is what moved, in packets.

@@ -179,3 +179,40 @@ func TestCountersSurviveCommitsAndAdoption(t *testing.T) {
 		}
 	}
 }
+
+// TestTheCountersOfAnEndpointAreReadAlone, as before it goes from a container that stays.
+func TestTheCountersOfAnEndpointAreReadAlone(t *testing.T) {
+	pin(t)
+	o := newRouter(t)
+	lab.Nft(t, o.host, observers, "-f", "-")
+	k, r := open(t, o.host), fenced()
+	apply(t, k, r)
+	for range 3 {
+		o.send(t, "blue", frame{Src: netip.MustParseAddr("172.18.0.2"), Dst: nth(1), Proto: UDP, Sport: 1000, Dport: 53})
+		o.send(t, "blue", frame{Src: netip.MustParseAddr("172.18.0.2"), Dst: nth(1), Proto: TCP, Flags: syn | ack, Sport: 1000, Dport: 53}) // invalid
+	}
+	o.settled(t, 1)
+	whole := r.Containers[0]
+	lost := whole
+	lost.Mode, lost.Endpoints = Off, whole.Endpoints[:1]
+	for name, test := range map[string]struct {
+		of   Container
+		want [5]uint64 // parts of what was sent, and of what was denied; packets of each, and the invalid ones
+	}{
+		"of all of it":     {whole, [5]uint64{2, 3, 6, 6, 3}},
+		"of one endpoint":  {lost, [5]uint64{1, 1, 6, 3, 3}},
+		"of none of these": {Container{ID: whole.ID, Mode: Off}, [5]uint64{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := k.CountersOf(test.of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.addUp(t)
+			of := c.Containers[whole.ID]
+			if got := [5]uint64{uint64(len(c.Sent)), uint64(len(c.Parts)), of.Sent.Packets, of.Denied.Packets, of.Invalid.Packets}; got != test.want {
+				t.Errorf("%v, want %v: %+v", got, test.want, c)
+			}
+		})
+	}
+}

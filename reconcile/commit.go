@@ -55,17 +55,26 @@ func (l *Loop) look(ctx context.Context) (State, error) {
 	return l.options.Gather.look(ctx)
 }
 
-// announce tells of containers that the next ruleset no longer has.
+// announce tells of containers, and of their endpoints, that the next ruleset no longer has.
 func (l *Loop) announce(next nft.Ruleset) {
 	last, _ := l.Last()
-	var leaving []nft.Container
+	var leaving, losing []nft.Container
 	for _, c := range last.Ruleset.Containers {
-		if _, stays := slices.BinarySearchFunc(next.Containers, c.ID, func(c nft.Container, id string) int { return strings.Compare(c.ID, id) }); !stays {
+		i, stays := slices.BinarySearchFunc(next.Containers, c.ID, func(c nft.Container, id string) int { return strings.Compare(c.ID, id) })
+		if !stays {
 			leaving = append(leaving, c)
+			continue
+		}
+		stay := func(e nft.Endpoint) bool { return slices.Contains(next.Containers[i].Endpoints, e) }
+		if c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), stay); len(c.Endpoints) > 0 {
+			losing = append(losing, c)
 		}
 	}
 	if len(leaving) > 0 {
 		l.options.Leaving(leaving)
+	}
+	if len(losing) > 0 {
+		l.options.Losing(losing)
 	}
 }
 

@@ -33,7 +33,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Leaving is told of containers whose counters the coming commit deletes.
 	Leaving func([]nft.Container)
-	// Done is told of every run. Both are called from the loop's goroutine.
+	// Losing is told of containers that stay and lose endpoints in the coming commit, each with these endpoints only.
+	Losing func([]nft.Container)
+	// Done is told of every run. All three are called from the loop's goroutine.
 	Done func(Outcome)
 	// Denied is told that Learn has committed addresses that are denied. It must not block.
 	Denied func()
@@ -92,6 +94,9 @@ func New(o Options) (*Loop, error) {
 	}
 	if o.Leaving == nil {
 		o.Leaving = func([]nft.Container) {}
+	}
+	if o.Losing == nil {
+		o.Losing = func([]nft.Container) {}
 	}
 	return &Loop{options: o, kick: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex()}, nil
 }

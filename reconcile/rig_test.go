@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/nft"
 )
 
 type fakeEngine struct {
@@ -61,6 +62,8 @@ type rig struct {
 	kernel   *fakeKernel
 	engine   *fakeEngine
 	resolver *fakeResolver
+	leaving  func([]nft.Container) // nil: nobody is told
+	losing   func([]nft.Container)
 	ended    <-chan error // what Run returns
 	stop     func()
 }
@@ -78,7 +81,7 @@ func (r *rig) start(t *testing.T, config Config) *rig {
 	loop, err := New(Options{
 		Gather: Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: true,
 			Interfaces: func() (hostnet.Interfaces, error) { return hostnet.Interfaces{}, nil }},
-		Kernel: r.kernel,
+		Kernel: r.kernel, Leaving: r.leaving, Losing: r.losing,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -207,7 +207,7 @@ func families(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
 	denied := metrics.Denied{Dst: netip.MustParseAddr("192.0.2.1"), Port: 443, Proto: 6, Packets: 1, Bytes: 60}
 	snapshot := metrics.Snapshot{
-		Containers:      []metrics.Container{{ID: strings.Repeat("a", 64), Name: "web", SentPackets: 2, DropPackets: 1, Denied: []metrics.Denied{denied}}},
+		Containers:      []metrics.Container{{ID: strings.Repeat("a", 64), Name: "web", Sent: []metrics.Part{{Name: "sent", Packets: 2}}, Drops: []metrics.Part{{Name: "drop", Packets: 1}}, Denied: []metrics.Denied{denied}}},
 		LabelErrors:     []metrics.LabelErrors{{ID: strings.Repeat("a", 64), Name: "web", Count: 1}},
 		FirstSeen:       []metrics.FirstSeen{{ID: strings.Repeat("a", 64), Name: "web", Count: 1}},
 		Reasons:         map[string]uint64{"unknown": 1},

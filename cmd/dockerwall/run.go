@@ -113,7 +113,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 		Gather: reconcile.Gather{
 			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
 		},
-		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Done: f.done, Denied: func() { f.cutter.Suspect() },
+		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Denied: func() { f.cutter.Suspect() },
 	})
 	if err != nil {
 		return nil, err
@@ -233,6 +233,7 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.commits.Add(1)
 	}
 	f.noted.committed(o)
+	f.metrics.Committed(o.Err == nil)
 	if o.Err == nil {
 		f.reportRepair(o.Report)
 		f.reportOwner(o.Report)

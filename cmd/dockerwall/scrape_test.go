@@ -102,6 +102,7 @@ func TestMetricsMoveAsTrafficDoes(t *testing.T) {
 	}
 	t.Run("a full record of destinations keeps totals exact and lets nothing through", func(t *testing.T) { fullRecord(t, w, b) })
 	t.Run("100,000 random destinations have at most 500 series and exact totals", func(t *testing.T) { randomDestinations(t, w) })
+	t.Run("a container that loses an address keeps its totals", func(t *testing.T) { lostAddress(t, w) })
 	t.Run("OpenMetrics ends as it must", func(t *testing.T) { w.openMetrics(t) })
 }
 

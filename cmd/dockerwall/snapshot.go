@@ -37,12 +37,12 @@ func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 	for reason, c := range counters.Reasons {
 		out.Reasons[string(reason)] = c.Packets
 	}
-	told := tellerOf(outcome)
+	told, counted := tellerOf(outcome), countedOf(counters)
 	ctx, cancel := context.WithTimeout(ctx, detailTime)
 	defer cancel()
 	for _, c := range fromAnywhere(outcome.Ruleset.Containers) {
 		countMode(&out, c.Mode)
-		out.Containers = append(out.Containers, f.container(ctx, told.container(c), counters.Containers[c.ID]))
+		out.Containers = append(out.Containers, f.container(ctx, told.container(c), counted[c.ID]))
 		out.FirstSeen = append(out.FirstSeen, f.firstSeen(told.containers[c.ID]))
 	}
 	out.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
@@ -75,10 +75,9 @@ func countMode(s *metrics.Snapshot, m nft.Mode) {
 
 // container adds what the kernel counted to what there is to tell of a container. Its denied destinations are left out
 // when ctx is done.
-func (f *fence) container(ctx context.Context, out metrics.Container, t nft.Traffic) metrics.Container {
-	out.SentPackets, out.SentBytes = t.Sent.Packets, t.Sent.Bytes
-	out.DropPackets, out.DropBytes, out.InvalidPackets = t.Denied.Packets, t.Denied.Bytes, t.Invalid.Packets
-	if t.Denied.Packets == 0 || len(out.ID) < 12 {
+func (f *fence) container(ctx context.Context, out metrics.Container, c counted) metrics.Container {
+	out.Sent, out.Drops = c.sent, c.drops
+	if c.denied == 0 || len(out.ID) < 12 {
 		return out
 	}
 	if out.Unread = ctx.Err() != nil; out.Unread {
@@ -100,20 +99,23 @@ func (f *fence) container(ctx context.Context, out metrics.Container, t nft.Traf
 // leaving books the last counts of containers whose chains are about to go, so that the next scrape
 // still has them.
 func (f *fence) leaving(containers []nft.Container) {
-	outcome, _ := f.loop.Last()
-	told := tellerOf(outcome)
-	out := make([]metrics.Container, 0, len(containers))
-	for _, c := range containers {
-		traffic, err := f.kernel.Traffic(c)
-		if err != nil {
-			f.logger.Debug("last counts not read", "container", c.Name, "err", err)
-			continue
-		}
-		f.noted.left(traffic)
-		out = append(out, f.container(context.Background(), told.container(c), traffic))
-	}
-	f.metrics.Observe(out)
+	f.lastCounts(containers, func(out metrics.Container, c nft.Container, counters nft.Counters) metrics.Container {
+		f.noted.left(counters.Containers[c.ID])
+		return f.container(context.Background(), out, countedOf(counters)[c.ID])
+	})
 	f.observer.Leaving(containers)
+}
+
+// losing books the last counts of endpoints that are about to go from containers that stay.
+func (f *fence) losing(containers []nft.Container) {
+	for i := range containers {
+		containers[i].Mode = nft.Off // nothing but its endpoints' counters is read
+	}
+	f.lastCounts(containers, func(out metrics.Container, c nft.Container, counters nft.Counters) metrics.Container {
+		last := countedOf(counters)[c.ID]
+		out.Sent, out.Drops, out.Partial = last.sent, last.drops, true
+		return out
+	})
 }
 
 func containersByID(h docker.Host) map[string]docker.Container {
