@@ -40,7 +40,8 @@ type Metrics struct {
 
 	mu      sync.Mutex // held while collecting
 	ledger  *ledger
-	leaving atomic.Bool // something is, since the last Committed
+	leaving atomic.Bool                        // something is, since the last Committed
+	hurry   atomic.Pointer[context.CancelFunc] // has the snapshot that is being taken end early
 }
 
 // New registers every metric. It panics if the registry already has one of them.
@@ -77,34 +78,51 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector: it takes a snapshot and tells it.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, metric := range m.collect() { // to a reader that may take its time
+		ch <- metric
+	}
+}
+
+func (m *Metrics) collect() []prometheus.Metric {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), sourceTimeout)
 	defer cancel()
+	m.hurry.Store(&cancel)
 	snapshot := m.opt.Source(ctx)
+	m.hurry.Store(nil)
 	m.ledger.update(snapshot, time.Now())
-	out := emitter{ch}
-	m.health(out, snapshot)
-	m.denials(out, snapshot)
-	m.dns(out, snapshot.DNS)
-	m.sets(out, snapshot)
-	m.firstSeen(out, snapshot.FirstSeen)
+	var out emitter
+	m.health(&out, snapshot)
+	m.denials(&out, snapshot)
+	m.dns(&out, snapshot.DNS)
+	m.sets(&out, snapshot)
+	m.firstSeen(&out, snapshot.FirstSeen)
 	for _, a := range m.ledger.inOrder() {
-		m.egress(out, a)
+		m.egress(&out, a)
 		if !m.opt.NoCompat {
-			m.container(out, a)
+			m.container(&out, a)
 		}
 	}
+	return out.metrics
+}
+
+// lock is for those who cannot wait for the details of a scrape: what of them is not read yet is told as "other".
+func (m *Metrics) lock() {
+	if hurry := m.hurry.Load(); hurry != nil {
+		(*hurry)()
+	}
+	m.mu.Lock()
 }
 
 // Observe takes in what is known outside of a scrape: the last counts of containers whose counters are about to go, or
-// of those of a container's counters that are ([Container.Partial]). It waits for a scrape that is under way; read is
-// called then, so that no scrape has later counts. What came of it must be told to [Metrics.Committed].
+// of those of a container's counters that are ([Container.Partial]). A scrape that is under way reads no further
+// details, and is waited for; read is called then, so that no scrape has later counts. What came of it must be told to [Metrics.Committed].
 func (m *Metrics) Observe(read func() []Container) {
 	if m == nil {
 		return
 	}
-	m.mu.Lock()
+	m.lock()
 	defer m.mu.Unlock()
 	m.leaving.Store(true)
 	m.ledger.leave(read(), time.Now())
@@ -115,23 +133,23 @@ func (m *Metrics) Committed(gone bool) {
 	if m == nil || !m.leaving.CompareAndSwap(true, false) {
 		return
 	}
-	m.mu.Lock()
+	m.lock()
 	defer m.mu.Unlock()
 	m.ledger.left(gone)
 }
 
-// emitter sends constant metrics.
-type emitter struct{ ch chan<- prometheus.Metric }
+// emitter makes constant metrics.
+type emitter struct{ metrics []prometheus.Metric }
 
-func (e emitter) counter(d *prometheus.Desc, v uint64, labels ...string) {
-	e.ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+func (e *emitter) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	e.metrics = append(e.metrics, prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...))
 }
 
-func (e emitter) gauge(d *prometheus.Desc, v int, labels ...string) {
-	e.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+func (e *emitter) gauge(d *prometheus.Desc, v int, labels ...string) {
+	e.metrics = append(e.metrics, prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...))
 }
 
-func (m *Metrics) health(out emitter, s Snapshot) {
+func (m *Metrics) health(out *emitter, s Snapshot) {
 	out.gauge(m.descs.enforcing, number(s.Enforcing && !s.DryRun))
 	out.gauge(m.descs.dryRun, number(s.DryRun))
 	out.gauge(m.descs.dockerUp, number(s.DockerUp))
@@ -152,7 +170,7 @@ func (m *Metrics) health(out emitter, s Snapshot) {
 	}
 }
 
-func (m *Metrics) denials(out emitter, s Snapshot) {
+func (m *Metrics) denials(out *emitter, s Snapshot) {
 	if !m.opt.NoCompat {
 		out.counter(m.descs.overflow, m.ledger.overflow)
 	}
@@ -173,7 +191,7 @@ func (m *Metrics) denials(out emitter, s Snapshot) {
 }
 
 // container tells the old families of one container.
-func (m *Metrics) container(out emitter, a *account) {
+func (m *Metrics) container(out *emitter, a *account) {
 	out.counter(m.descs.containerPackets, a.accepted, a.id, a.name, a.image, "accept")
 	out.counter(m.descs.containerPackets, a.denied, a.id, a.name, a.image, "drop")
 	out.counter(m.descs.containerBytes, a.acceptedBytes, a.id, a.name, a.image, "accept")

@@ -47,7 +47,7 @@ func (d dnsDescs) all() []*prometheus.Desc {
 	return []*prometheus.Desc{d.mode, d.replies, d.refused, d.learned, d.dropped, d.held, d.late, d.errors, d.waiting, d.queueLost}
 }
 
-func (m *Metrics) dns(out emitter, s DNS) {
+func (m *Metrics) dns(out *emitter, s DNS) {
 	d := m.descs.dns
 	for _, mode := range dnsModes() {
 		out.gauge(d.mode, number(s.Mode == mode), mode)
@@ -63,5 +63,5 @@ func (m *Metrics) dns(out emitter, s DNS) {
 	out.counter(d.late, s.Late)
 	out.gauge(d.waiting, int(s.Waiting))
 	out.counter(d.queueLost, s.Dropped)
-	out.ch <- prometheus.MustNewConstHistogram(d.held, s.HeldCount, s.HeldSum, s.Held)
+	out.metrics = append(out.metrics, prometheus.MustNewConstHistogram(d.held, s.HeldCount, s.HeldSum, s.Held))
 }

@@ -35,7 +35,7 @@ func (d egressDescs) all() []*prometheus.Desc {
 }
 
 // egress tells the new families of one container. What it sent is in one verdict: they add up to it.
-func (m *Metrics) egress(out emitter, a *account) {
+func (m *Metrics) egress(out *emitter, a *account) {
 	d := m.descs.egress
 	tell := func(verdict string, packets, bytes uint64) {
 		out.counter(d.packets, packets, a.id, a.name, verdict)

@@ -16,7 +16,7 @@ func newFirstSeenDesc() *prometheus.Desc {
 }
 
 // firstSeen has a series for each container that runs, so that its first event is a rise.
-func (m *Metrics) firstSeen(out emitter, all []FirstSeen) {
+func (m *Metrics) firstSeen(out *emitter, all []FirstSeen) {
 	told := make(map[string]bool)
 	for _, f := range all {
 		if id := label(f.ID[:min(len(f.ID), idDigits)]); !told[id] && len(told) < maxFirstSeen {

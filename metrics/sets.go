@@ -36,7 +36,7 @@ func (d setDescs) all() []*prometheus.Desc {
 	return []*prometheus.Desc{d.elements, d.capacity, d.findings}
 }
 
-func (m *Metrics) sets(out emitter, s Snapshot) {
+func (m *Metrics) sets(out *emitter, s Snapshot) {
 	told := make([]string, 0, len(s.Sets))
 	for _, set := range s.Sets {
 		if slices.Contains(told, set.Kind) {
