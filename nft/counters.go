@@ -78,7 +78,7 @@ func (k *Kernel) Counters() (Counters, error) {
 		}
 	}
 	for _, table := range []*nftables.Table{ours(), portsTable()} {
-		objects, err := conn.GetNamedObjects(table)
+		objects, err := steady(conn, func() ([]nftables.Obj, error) { return conn.GetNamedObjects(table) })
 		if err != nil {
 			return Counters{}, fmt.Errorf("read counters: %w", err)
 		}
@@ -92,6 +92,29 @@ func (k *Kernel) Counters() (Counters, error) {
 		}
 	}
 	return out, nil
+}
+
+// steadyAttempts is more than readAttempts: what is asked for here is small, and a host that learns addresses commits often.
+const steadyAttempts = 20
+
+// steady is a dump of one moment: one taken during a commit misses or repeats what it lists without any sign of it, and a
+// counter that is missing once, or there twice, would be taken for one that began anew.
+func steady[T any](conn *nftables.Conn, dump func() (T, error)) (T, error) {
+	var none T
+	for range steadyAttempts {
+		before, err := conn.GetGen()
+		if err != nil {
+			return none, fmt.Errorf("read generation: %w", err)
+		}
+		out, err := dump()
+		if err != nil {
+			return none, err
+		}
+		if after, err := conn.GetGen(); err == nil && after.ID == before.ID {
+			return out, nil
+		}
+	}
+	return none, ErrChanging
 }
 
 // CountersOf reads the totals of one container, for the moment before it goes: a few small requests rather than dumps of
@@ -167,12 +190,21 @@ func (c *Counters) add(o nftables.Obj) {
 // comments name the container.
 func (c *Counters) addElements(conn *nftables.Conn, name string, add func(*Counters, Part), keys ...nftables.SetElement) error {
 	set := &nftables.Set{Table: ours(), Name: name}
-	elements, err := conn.FindSetElements(set, keys)
+	dump := func() ([]nftables.SetElement, error) { return conn.FindSetElements(set, keys) }
+	var elements []nftables.SetElement
+	var err error
+	if len(keys) > 0 { // that is no dump
+		elements, err = dump()
+	} else {
+		elements, err = steady(conn, dump)
+	}
 	if err != nil {
 		return fmt.Errorf("read counters of %s: %w", name, err)
 	}
+	told := make(map[string]bool, len(elements)) // a set that grows larger may repeat one, see unresized
 	for _, e := range elements {
-		if id := ContainerOf(e.Comment); id != "" && e.Counter != nil {
+		if id := ContainerOf(e.Comment); id != "" && e.Counter != nil && !told[string(e.Key)] {
+			told[string(e.Key)] = true
 			add(c, Part{ID: id, Name: name + " " + hex.EncodeToString(e.Key), Count: Count{e.Counter.Packets, e.Counter.Bytes}})
 		}
 	}
