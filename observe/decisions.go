@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	// has rotated it earlier.
 	maxDecisionFile = 256 << 20 // bytes
 	decisionRetry   = 10 * time.Second
+	// decisionWait is how long a reader of a pipe may take: whoever waits for it holds up all that is told.
+	decisionWait = time.Second
 )
 
 // DecisionsOptions are the options of [Decisions].
@@ -26,14 +30,15 @@ type DecisionsOptions struct {
 	Logger *slog.Logger                 // nil discards
 }
 
-// Decisions is a file with a line for each [Denial], for other programs to follow. Nothing depends on it: what cannot be
-// written is lost, and said once. It is bounded: a container that knocks at thousands of doors gets some lines a second,
+// Decisions is a file with a line for each [Denial], for other programs to follow. It may be a pipe. Nothing depends on it:
+// what cannot be written, or is not read within a second, is lost, and said once. It is bounded: a container that knocks at thousands of doors gets some lines a second,
 // of which the last has the packets of all others.
 type Decisions struct {
 	opt DecisionsOptions
 
 	mu     sync.Mutex
 	file   *os.File
+	kept   bool // a file on disk: it has a size, and another may take its place
 	size   int64
 	failed bool      // and said so
 	retry  time.Time // not before
@@ -90,13 +95,16 @@ func (d *Decisions) write(text []byte) error {
 			return err
 		}
 	}
+	_ = d.file.SetWriteDeadline(time.Now().Add(decisionWait)) // a file on disk has none
 	n, err := d.file.Write(text)
 	if err != nil {
-		_ = d.file.Truncate(d.size) // not of a pipe
+		if d.kept {
+			_ = d.file.Truncate(d.size)
+		}
 		d.close()
 		return err
 	}
-	if d.size += int64(n); d.size < maxDecisionFile {
+	if d.size += int64(n); d.size < maxDecisionFile || !d.kept {
 		return nil
 	}
 	d.close()
@@ -107,7 +115,8 @@ func (d *Decisions) open() error {
 	if time.Now().Before(d.retry) {
 		return errWait
 	}
-	file, err := os.OpenFile(d.opt.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640) //nolint:gosec // for its group to read
+	// Without O_NONBLOCK a pipe that nobody reads would be waited for without end.
+	file, err := os.OpenFile(d.opt.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK, 0o640) //nolint:gosec // for its group to read
 	if err != nil {
 		return err
 	}
@@ -116,7 +125,7 @@ func (d *Decisions) open() error {
 		_ = file.Close()
 		return err
 	}
-	d.file, d.size = file, info.Size()
+	d.file, d.kept, d.size = file, info.Mode().IsRegular(), info.Size()
 	return nil
 }
 
@@ -152,6 +161,8 @@ func remedyFor(err error, path string) string {
 		return "make the directory of " + path
 	case errors.Is(err, fs.ErrPermission):
 		return "let dockerwall write " + path
+	case errors.Is(err, unix.ENXIO), errors.Is(err, os.ErrDeadlineExceeded):
+		return "have a program read " + path
 	default:
 		return "make room, or give --decision-log another place"
 	}

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func decisions(t *testing.T, path string) (*Decisions, *bytes.Buffer) {
@@ -113,6 +116,70 @@ func TestDecisionsThatCannotBeWrittenAreSaidOnce(t *testing.T) {
 	d.Add(denialsOf("web", 1))
 	if !strings.Contains(said.String(), "written down again") || len(lines(t, filepath.Join(dir, "decisions.jsonl"))) != 1 {
 		t.Errorf("not written again: %s", said)
+	}
+}
+
+// A pipe that nobody reads, or whose reader hangs, costs its lines and nothing else: neither what is told after it nor the
+// end of the daemon waits.
+func TestDecisionsDoNotWaitForAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "decisions.pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, said := decisions(t, path)
+	within := func(what string, do func()) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() { do(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: it waits", what)
+		}
+	}
+	within("without a reader", func() { d.Add(denialsOf("web", 1)); d.Reopen() })
+	if !strings.Contains(said.String(), "have a program read") {
+		t.Errorf("it says %s", said)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	d.Add(denialsOf("web", 1))
+	var line Denial
+	if err := json.NewDecoder(reader).Decode(&line); err != nil || line.Subject.Name != "web" {
+		t.Errorf("read %+v: %v", line, err)
+	}
+	said.Reset()
+	within("a reader that hangs", func() {
+		for i := 0; said.Len() == 0 && i < 10_000; i++ {
+			d.Add(denialsOf("web", 20))
+		}
+		d.Reopen()
+	})
+	if n := strings.Count(said.String(), "not written down"); n != 1 {
+		t.Errorf("said %d times: %s", n, said)
+	}
+}
+
+// What is no file on disk is not put aside, however much it took: it may be the terminal.
+func TestAPipeIsNotPutAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "decisions.pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	d, _ := decisions(t, path)
+	d.Add(denialsOf("web", 1))
+	d.size = maxDecisionFile
+	d.Add(denialsOf("web", 1))
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
 	}
 }
 
