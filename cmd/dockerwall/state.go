@@ -31,24 +31,31 @@ type remembered struct {
 	mu      sync.Mutex
 	applied time.Time // when the table was last committed
 	gone    nft.Count // denied to containers that are gone
+	leaving nft.Count // the same of those that go with the coming commit
 	drops   error     // why denied packets are not logged
 }
 
-// committed notes when the table changed.
+// committed notes when the table changed, and that who was to go is gone; a commit that fails is tried again.
 func (r *remembered) committed(o reconcile.Outcome) {
-	if o.Err != nil || !o.Report.Changed {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.applied = o.At
+	leaving := r.leaving
+	r.leaving = nft.Count{}
+	if o.Err != nil {
+		return
+	}
+	r.gone = nft.Count{Packets: r.gone.Packets + leaving.Packets, Bytes: r.gone.Bytes + leaving.Bytes}
+	if o.Report.Changed {
+		r.applied = o.At
+	}
 }
 
-// left notes what was denied to a container that goes.
+// left notes what was denied to a container that goes. What was invalid of it goes on being counted under that reason.
 func (r *remembered) left(t nft.Traffic) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.gone = nft.Count{Packets: r.gone.Packets + t.Denied.Packets, Bytes: r.gone.Bytes + t.Denied.Bytes}
+	r.leaving.Packets += t.Denied.Packets - min(t.Denied.Packets, t.Invalid.Packets)
+	r.leaving.Bytes += t.Denied.Bytes - min(t.Denied.Bytes, t.Invalid.Bytes)
 }
 
 // unlogged notes why denied packets are not logged, nil if they are.
