@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +29,10 @@ const (
 	maxGrown     = 64 // records read; one may have 2,048 destinations
 	// maxWaiting bounds what a sink that hangs keeps waiting; then the oldest are lost.
 	maxWaiting = 2 * maxGrown * 2048
+	// maxLeaving is how long records of leaving containers are read, for a commit waits, and with it DNS answers. What is in
+	// the others is told without a destination.
+	maxLeaving = 50 * time.Millisecond
+	atOnce     = 4 // of them; a full one takes some milliseconds
 )
 
 // Kernel is where counters are read; *nft.Kernel is one.
@@ -186,14 +192,10 @@ func (o *Observer) Leaving(containers []nft.Container) {
 	o.mu.Lock()
 	grown := o.ledger.Grown(r.Parts)
 	o.mu.Unlock()
-	if len(grown) > 0 {
-		var err error
-		r.Records, err = o.opt.Kernel.Records(grown)
-		o.report(err)
-	}
+	r.Records = o.lastRecords(grown)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.leaving = o.leaving[:0]
+	o.leaving = nil
 	for _, c := range containers {
 		o.left[c.ID] = true
 		o.leaving = append(o.leaving, c.ID)
@@ -202,6 +204,21 @@ func (o *Observer) Leaving(containers []nft.Container) {
 	if len(o.waiting) > 0 {
 		o.Kick()
 	}
+}
+
+// lastRecords are the records of leaving containers, as many as there is time for.
+func (o *Observer) lastRecords(ids []string) map[string][]nft.Denial {
+	out := map[string][]nft.Denial{}
+	began := time.Now()
+	for some := range slices.Chunk(ids, atOnce) {
+		if time.Since(began) >= maxLeaving {
+			break
+		}
+		records, err := o.opt.Kernel.Records(some)
+		o.report(err)
+		maps.Copy(out, records)
+	}
+	return out
 }
 
 // Committed says that a commit has succeeded: what was leaving is gone.
@@ -216,6 +233,13 @@ func (o *Observer) Committed() {
 	if !o.ledger.Begun() {
 		o.Kick()
 	}
+}
+
+// Refused says that a commit has failed: what was leaving is there still, and may stay.
+func (o *Observer) Refused() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.leaving = nil
 }
 
 // Settled calls do with what the sinks have been told so far, while they are told nothing: what they have is exactly that. It

@@ -218,6 +218,9 @@ func TestACommitThatFailsForgetsNothing(t *testing.T) {
 		t.Error("the loop, which says who leaves, waits for the sinks")
 	}
 	r.kernel.deny(1, 1)
+	r.Refused()
+	r.Read()
+	r.Committed() // the next one, by which it stays
 	r.Read()
 	if r.packets() != 4 {
 		t.Errorf("%d packets told of 4: %+v", r.packets(), r.told)

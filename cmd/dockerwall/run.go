@@ -239,6 +239,8 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.reportOwner(o.Report)
 		f.cutter.Follow(o.State, o.Ruleset)
 		f.observer.Committed()
+	} else {
+		f.observer.Refused()
 	}
 	if o.Report.Changed || o.Refused {
 		f.metrics.Applied(o.Report.Took, o.Err)

@@ -53,6 +53,9 @@ func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 // detailTime is how long a scrape reads denied destinations; the rest has its totals only. A full record takes some 10 ms.
 const detailTime = 3 * time.Second
 
+// lastDetailTime is the same for containers that go: their commit waits, and with it DNS answers.
+const lastDetailTime = 50 * time.Millisecond
+
 // fromAnywhere is all of a list from a place at random, so that none is always the last.
 func fromAnywhere[T any](list []T) []T {
 	if len(list) == 0 {
@@ -99,9 +102,11 @@ func (f *fence) container(ctx context.Context, out metrics.Container, c counted)
 // leaving books the last counts of containers whose chains are about to go, so that the next scrape
 // still has them.
 func (f *fence) leaving(containers []nft.Container) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastDetailTime)
+	defer cancel()
 	f.lastCounts(containers, func(out metrics.Container, c nft.Container, counters nft.Counters) metrics.Container {
 		f.noted.left(counters.Containers[c.ID])
-		return f.container(context.Background(), out, countedOf(counters)[c.ID])
+		return f.container(ctx, out, countedOf(counters)[c.ID])
 	})
 	f.observer.Leaving(containers)
 }
