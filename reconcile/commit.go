@@ -32,14 +32,19 @@ func (l *Loop) commit(state State) Outcome {
 }
 
 // Now returns the state that is committed, and its ruleset with what names mean at this moment: nothing that is allowed
-// at the time of the call is missing from it. It waits for a commit that is under way.
+// at the time of the call is missing from it. It waits for a commit that is under way; nothing waits for it to build.
 func (l *Loop) Now() (State, nft.Ruleset) {
+	state := l.now()
+	r, _ := Build(state)
+	return state, r
+}
+
+func (l *Loop) now() State {
 	l.learning.Lock()
 	defer l.learning.Unlock()
 	state := l.committed
 	l.options.Gather.recall(&state)
-	r, _ := Build(state)
-	return state, r
+	return state
 }
 
 // firstAnswer is how long the first run waits for an Engine that accepts but does not answer: under
