@@ -30,7 +30,7 @@ func (f *fence) pages(s settings, socket api.Options) (*site.Handler, error) {
 		return nil, usageError{fmt.Errorf("%s: %w", s.spelled("web-allow"), err)}
 	}
 	return site.New(site.Options{
-		Status: socket.Status, Suggest: socket.Suggest, Denials: socket.Denials, Healthy: func() bool { return socket.Health().Healthy },
+		Status: socket.Status, Suggest: socket.Suggest, Denials: socket.Denials, Healthy: f.healthy,
 		Managed: f.managed, Allow: allow, Logger: f.logger,
 	})
 }

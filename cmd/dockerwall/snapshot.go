@@ -159,11 +159,17 @@ func (f *fence) containerName(chain string) (id, name string) {
 	return "", ""
 }
 
-// health says whether the fence stands as it should.
+// healthy says whether the fence stands as it should; anybody who reaches the port of the metrics may ask.
+func (f *fence) healthy() bool {
+	outcome, good := f.loop.Last()
+	return good && outcome.Err == nil && overdue(outcome.At, f.noted.since, time.Now()) == ""
+}
+
+// health is that, with the reasons.
 func (f *fence) health() api.Health {
 	outcome, good := f.loop.Last()
 	h := api.Health{
-		Healthy: good && outcome.Err == nil && overdue(outcome.At, f.noted.since, time.Now()) == "", Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
+		Healthy: f.healthy(), Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
 		DockerUp: f.engine.Connected(), DNSMode: f.answers.modeName(), Fenced: len(outcome.Ruleset.Containers), Generation: int(f.commits.Load()),
 	}
 	h.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
