@@ -98,6 +98,8 @@ func TestAnExplanationSaysWhichStepDecides(t *testing.T) {
 		"a neighbour":                           {"", "", "172.17.0.3:80", Allowed, "", "", []string{"172.17.0.3 is on the same network"}},
 		"a host's address, in full":             {"172.17.0.1:80", "", "172.17.0.1:80/tcp", Allowed, "", "", []string{"a port that another container publishes"}},
 		"a void default":                        {"", "203.0.113.10, !10.0.0.999", "203.0.113.10:443/tcp", Denied, StepPolicy, "203.0.113.10:443/tcp", []string{"of DEFAULT_OUTBOUND no allow counts"}},
+		"the host, but for a published port":    {"_host_, !172.18.0.0/16", "", "198.51.100.1:8080/tcp", Allowed, "", "", []string{`publishes, at an address that "!172.18.0.0/16"`}},
+		"not the host, but a published port":    {"172.18.0.2:80/tcp", "", "198.51.100.1:8080/tcp", Denied, StepPolicy, "_host_:8080/tcp", []string{`publishes, at an address that "172.18.0.2:80/tcp"`}},
 		"itself":                                {"", "", "172.17.0.2:80", Allowed, "", "", []string{"the container itself"}},
 		"a group":                               {"", "", "224.0.0.251:5353/udp", Allowed, "", "", []string{"stays on the container's networks"}},
 		"an address that another name has":      {"www.example.com", "", "203.0.113.10:443", Allowed, "", "", nil},

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -113,6 +114,30 @@ func (i *Inquiry) matches(s nft.Source, deny bool, p nft.Packet) bool {
 func (i *Inquiry) matching(deny bool, p nft.Packet) (out []origin) {
 	for _, o := range i.origins() {
 		if o.Deny == deny && i.matches(o.source, deny, p) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// redirected are the tokens that name addresses of Docker's networks, where a packet to this host may be sent on: Docker
+// redirects ports that are published, which ones nobody says here, and the new address counts as well.
+func (i *Inquiry) redirected(p probe, deny bool) (out []origin) {
+	if !p.host || p.packet.Proto != nft.TCP && p.packet.Proto != nft.UDP {
+		return nil
+	}
+	var subnets []netip.Prefix
+	for _, n := range i.state.Docker.Networks {
+		subnets = append(subnets, plainPrefixes(n.Subnets)...)
+	}
+	for _, o := range counting(i.origins()) {
+		l, literal := o.Dest.(policy.Literal)
+		if literal && l.Single() && i.opener.Host(l.First) { // no container has that
+			continue
+		}
+		if literal && o.Deny == deny && o.Clause.Proto != policy.ProtoICMP && slices.ContainsFunc(subnets, func(s netip.Prefix) bool {
+			return s.Contains(l.First) || s.Contains(l.Last) || !s.Addr().Less(l.First) && !l.Last.Less(s.Addr())
+		}) {
 			out = append(out, o)
 		}
 	}

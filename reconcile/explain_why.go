@@ -24,6 +24,9 @@ func (i *Inquiry) allowance(p probe) {
 	if p.host && !slices.ContainsFunc(list, func(o origin) bool { return o.Dest == policy.Host || o.Dest == policy.All }) {
 		i.step(StepPolicy, StepInfo, "unless it is a port that another container publishes: that is opened by _host_")
 	}
+	if closing := i.redirected(p, true); len(closing) > 0 {
+		i.step(StepPolicy, StepInfo, "unless it is a port that another container publishes, at an address that %s denies", told(closing))
+	}
 	asks, named := i.question.Asks.Dest.(policy.Pattern)
 	if !named {
 		return
@@ -62,6 +65,9 @@ func (i *Inquiry) denial(p probe) (failed string) {
 		result, why = StepInfo, "would be denied: "+why
 	}
 	i.step(StepPolicy, result, "%s%s", i.about(p), why)
+	if opening := i.redirected(p, false); failed == StepPolicy && len(opening) > 0 && len(i.matching(true, p.packet)) == 0 {
+		i.step(StepPolicy, StepInfo, "unless it is a port that another container publishes, at an address that %s allows", told(opening))
+	}
 	return failed
 }
 
