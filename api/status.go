@@ -33,7 +33,7 @@ type State string
 const (
 	Enforcing State = "enforcing"
 	DryRun    State = "audit"    // DRY_RUN: nothing is denied
-	Failing   State = "degraded" // the wanted table is not in the kernel
+	Failing   State = "degraded" // the wanted table is not in the kernel, or nobody keeps it so: the loop hangs
 )
 
 // Engine is the Docker Engine as the daemon sees it.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestCountersAreWholeDuringCommits reads them while containers come and go: those that stay are there each time, once.
@@ -58,4 +60,12 @@ func TestCountersAreWholeDuringCommits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d readings; %d times nf_tables changed too often", readings, changing)
+}
+
+// TestCountersOfNoTableSayThatThereIsNone so that a status knows.
+func TestCountersOfNoTableSayThatThereIsNone(t *testing.T) {
+	k := open(t, namespace(t))
+	if _, err := k.Counters(); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("the error is %v", err)
+	}
 }

@@ -20,7 +20,7 @@ type Input struct {
 	Applied    time.Time // when the table was last committed
 	Version    string    // of the program
 	Outcome    reconcile.Outcome
-	Good       bool // some run has succeeded
+	Good       bool // the table stands and the loop runs, as far as is known
 	Engine     api.Engine
 	EngineAPI  string // the version negotiated, "1.47"
 	DNSMode    string

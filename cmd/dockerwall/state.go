@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dockerwall/dockerwall/api"
 	"github.com/dockerwall/dockerwall/nft"
@@ -74,7 +77,7 @@ func (f *fence) status(ctx context.Context) (api.Status, error) {
 		reasons = append(reasons, "nothing is known of what was sent and denied: "+err.Error())
 	}
 	in := status.Input{
-		Now: time.Now(), Since: f.noted.since, Version: buildInfo().Version, Outcome: outcome, Good: good,
+		Now: time.Now(), Since: f.noted.since, Version: buildInfo().Version, Outcome: outcome, Good: f.healthy() && !errors.Is(err, unix.ENOENT),
 		Engine: api.Engine{Host: f.engine.Host(), Up: f.engine.Connected()}, EngineAPI: f.engine.APIVersion(), DNSMode: f.answers.modeName(), Reasons: reasons,
 		Leases: f.resolver.Leases(), Names: f.resolver.Status(), Counters: counters,
 		Host: append(f.settingsAndHost(), f.resolverProblems()...),
