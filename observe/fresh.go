@@ -5,21 +5,21 @@ import (
 	"sync"
 )
 
-// rounds are those who wait for a reading.
+// rounds are those who wait for a reading. However many they are, and however long it takes, they share one channel.
 type rounds struct {
-	mu      sync.Mutex
-	waiting []chan struct{}
+	mu   sync.Mutex
+	next chan struct{} // closed at the end of the reading that begins next; nil when nobody waits
 }
 
 // begin is the beginning of a reading; what it returns is its end.
 func (r *rounds) begin() (end func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	waiting := r.waiting
-	r.waiting = nil
+	waited := r.next
+	r.next = nil
 	return func() {
-		for _, w := range waiting {
-			close(w)
+		if waited != nil {
+			close(waited)
 		}
 	}
 }
@@ -27,9 +27,10 @@ func (r *rounds) begin() (end func()) {
 func (r *rounds) wait() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := make(chan struct{})
-	r.waiting = append(r.waiting, w)
-	return w
+	if r.next == nil {
+		r.next = make(chan struct{})
+	}
+	return r.next
 }
 
 // Fresh waits for a reading that begins after the call, or until ctx is done: then sinks have all that was denied before
