@@ -3,6 +3,7 @@ package docker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -146,16 +147,17 @@ func (c *Client) use(e engine) {
 	}
 }
 
-// ask makes one request. After an error the API version is negotiated again: another Engine may answer now.
+// ask makes one request. After an error the API version is negotiated again: another Engine may answer now. That who asked
+// gave up, such as the reader of a page, says nothing about the Engine.
 func (c *Client) ask(ctx context.Context, what string, request func(context.Context, engine) error) error {
 	e, err := c.reach(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	err = request(ctx, e)
-	if err != nil && !notFound(err) {
+	err = request(within, e)
+	if err != nil && !notFound(err) && !errors.Is(ctx.Err(), context.Canceled) {
 		c.use(nil)
 	}
 	return c.explain(what, err)

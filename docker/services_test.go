@@ -1,7 +1,9 @@
 package docker_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/docker/dockertest"
@@ -25,6 +27,17 @@ func TestLabelsOfServicesAreThoseOfAManager(t *testing.T) {
 		if got, err := c.ServiceLabels(t.Context()); err != nil || got != nil || e.Count(dockertest.Ping) != pings {
 			t.Errorf("status %d: %v, %v, %d new connections", status, got, err, e.Count(dockertest.Ping)-pings)
 		}
+	}
+	e.SetFault(dockertest.ListServices, dockertest.Fault{Wait: t.Context().Done()})
+	gaveUp, giveUp := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, giveUp)
+	if _, err := c.ServiceLabels(gaveUp); err == nil {
+		t.Error("no error without an answer")
+	}
+	e.SetFault(dockertest.ListServices, dockertest.Fault{})
+	pings := e.Count(dockertest.Ping)
+	if _, err := c.ServiceLabels(t.Context()); err != nil || e.Count(dockertest.Ping) != pings {
+		t.Errorf("after somebody gave up: %v, %d new connections", err, e.Count(dockertest.Ping)-pings)
 	}
 	e.Down()
 	if got, err := c.ServiceLabels(t.Context()); err == nil || got != nil {
