@@ -52,7 +52,7 @@ func (f *fence) view() (observe.View, bool) {
 	return observe.View{
 		Container: func(id string) (observe.Container, bool) {
 			c, ok := byID[id]
-			return observe.Container{ID: c.ID, Subject: subjectOf(c), Audit: audited[id]}, ok
+			return observe.Container{ID: c.ID, Subject: subjectOf(outcome.State, c), Audit: audited[id]}, ok
 		},
 		Names: f.resolver.CalledOf,
 		Token: func(t observe.Target, names []string) (string, bool) {
@@ -67,16 +67,41 @@ func (f *fence) view() (observe.View, bool) {
 	}, true
 }
 
-// subjectOf is who a container is to those who write policies. Its texts are made plain: they are kept and shown.
-func subjectOf(c docker.Container) observe.Subject {
-	service := c.Labels["com.docker.compose.service"]
-	if service == "" {
-		service = c.Labels["com.docker.swarm.service.name"]
+// named is a container's name and image, by which it is remembered. Texts are made plain: they are kept and shown.
+func named(c docker.Container) observe.Subject {
+	return observe.Subject{Name: clean(c.Name), Image: clean(c.Image)}
+}
+
+// Labels of those who manage containers. Docker compose gives the first to each container that it makes, of a value that
+// goes with the service's configuration, and to no image that it builds; the others to both.
+const (
+	composeHash    = "com.docker.compose.config-hash"
+	composeProject = "com.docker.compose.project"
+	composeService = "com.docker.compose.service"
+	swarmService   = "com.docker.swarm.service.name"
+)
+
+// subjectOf is who a container is to those who write policies. An image does not say whose it is: what its containers
+// send would be suggested to a service of the image's choice.
+func subjectOf(s reconcile.State, c docker.Container) observe.Subject {
+	out := named(c)
+	switch {
+	case ownLabel(s, c, composeHash) != "":
+		out.Project, out.Service = clean(c.Labels[composeProject]), clean(c.Labels[composeService])
+	default:
+		out.Service = clean(ownLabel(s, c, swarmService))
 	}
-	return observe.Subject{
-		Name: clean(c.Name), Image: clean(c.Image),
-		Project: clean(c.Labels["com.docker.compose.project"]), Service: clean(service),
+	return out
+}
+
+// ownLabel is a container's label as it counts: one that its image brought along does not, see [policy.ParseLabels].
+func ownLabel(s reconcile.State, c docker.Container, key string) string {
+	label := c.Labels[key]
+	image, known := s.ImageLabels[c.ImageID]
+	if s.ImageLabels != nil && (!known || image[key] == label) {
+		return ""
 	}
+	return label
 }
 
 // denials answers those who watch.

@@ -25,14 +25,9 @@ func (f *fence) newStore(dir string) *observe.Store {
 	})
 }
 
-// outboundOf is a container's label as it counts: one that its image brought along does not, see [policy.ParseLabels].
+// outboundOf is a container's label as it counts.
 func outboundOf(s reconcile.State, c docker.Container) string {
-	label := c.Labels[policy.LabelOutbound]
-	image, known := s.ImageLabels[c.ImageID]
-	if s.ImageLabels != nil && (!known || image[policy.LabelOutbound] == label) {
-		return ""
-	}
-	return label
+	return ownLabel(s, c, policy.LabelOutbound)
 }
 
 func isRunning(c docker.Container) bool {
@@ -44,14 +39,14 @@ func (f *fence) running() (out []observe.Running) {
 	outcome, _ := f.loop.Last()
 	for _, c := range outcome.State.Docker.Containers {
 		if isRunning(c) && len(c.Networks) > 0 {
-			out = append(out, observe.Running{Subject: subjectOf(c), ID: c.ID, Outbound: outboundOf(outcome.State, c)})
+			out = append(out, observe.Running{Subject: subjectOf(outcome.State, c), ID: c.ID, Outbound: outboundOf(outcome.State, c)})
 		}
 	}
 	return out
 }
 
 func (f *fence) firstSeen(c docker.Container) metrics.FirstSeen {
-	return metrics.FirstSeen{ID: c.ID, Name: c.Name, Count: f.store.Firsts(subjectOf(c))}
+	return metrics.FirstSeen{ID: c.ID, Name: c.Name, Count: f.store.Firsts(named(c))}
 }
 
 // askers find the container that has an address. Only one goroutine uses them.
@@ -77,7 +72,7 @@ func (a *askers) of(q observe.Question) (observe.Asker, bool) {
 		tokens = outcome.State.Policy(c).Tokens
 		a.tokens[c.ID] = tokens
 	}
-	return observe.Asker{Subject: subjectOf(c), ID: c.ID, Allowed: allowsName(tokens, q.Name)}, true
+	return observe.Asker{Subject: subjectOf(outcome.State, c), ID: c.ID, Allowed: allowsName(tokens, q.Name)}, true
 }
 
 func (a *askers) index(o reconcile.Outcome) {
@@ -125,7 +120,7 @@ func (f *fence) suggest(ctx context.Context, container string) ([]api.Suggestion
 		if !isRunning(c) {
 			continue
 		}
-		running[nameAndImage(subjectOf(c))] = c
+		running[named(c)] = c
 		if len(container) >= minID && strings.HasPrefix(c.ID, container) {
 			want[c.Name] = true
 		}

@@ -62,7 +62,7 @@ func TestSuggestedOverrideLetsExactlyThatTrafficPass(t *testing.T) {
 	d := w.start(t)
 	for name, a := range actors() {
 		b := w.run(t, lab.RunSpec{Name: "shop-" + name + "-1", Network: web, Labels: map[string]string{
-			"dockerwall.mode": "audit", "dockerwall.outbound": a.label, "com.docker.compose.project": "shop", "com.docker.compose.service": name,
+			"dockerwall.mode": "audit", "dockerwall.outbound": a.label, composeProject: "shop", composeService: name, composeHash: "1f0c",
 		}})
 		for _, name := range a.asks {
 			b.resolves(t, name, true)
