@@ -5,7 +5,7 @@
 GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
-TIMEOUT  ?= 14m
+TIMEOUT  ?= 25m
 GOLANGCI ?= v2.15.0
 
 .PHONY: help build run demo test check setup lint fuzz bench bench-dns screenshots clean
