@@ -129,6 +129,27 @@ func TestComposeOverrides(t *testing.T) {
 	}
 }
 
+// TestSuggestionsOfSeveral skips what has nothing to say, and gives programs a line for each.
+func TestSuggestionsOfSeveral(t *testing.T) {
+	all := []api.Suggestion{
+		suggestion("aaa", "", "", "enforce", ""), suggestion("web", "", "", "audit", "a.example.com", "a.example.com"),
+		suggestion("xyz", "", "", "audit", "b.example.com", "b.example.com"),
+	}
+	var table, lines, said bytes.Buffer
+	if err := printSuggestions(streams{out: &table, err: &said}, asTable, all); err != nil {
+		t.Fatal(err)
+	}
+	if parts := strings.Split(table.String(), "\n\nxyz ("); !strings.HasPrefix(table.String(), "web (") || len(parts) != 2 {
+		t.Errorf("%q", table.String())
+	}
+	if err := printSuggestions(streams{out: &lines, err: &said}, asJSONL, all); err != nil {
+		t.Fatal(err)
+	}
+	if text := lines.String(); strings.Count(text, "\n") != 3 || strings.Count(text, `"kind":"Suggestion",`) != 3 || said.Len() > 0 {
+		t.Errorf("%s%s", text, said.String())
+	}
+}
+
 func TestAShellReadsALabelAsOneWord(t *testing.T) {
 	for name, label := range map[string]string{
 		"plain": "a.example.com", "quotes": `it's "so" 'x'`, "a command": "$(touch /tmp/x) `id` ; # \\", "a variable": "$HOME ${X}",

@@ -28,6 +28,9 @@ With a container, by name or the beginning of its ID, it is about that one.
 
 Exit codes: 0 also when there is nothing to suggest.`
 
+// kindSuggestion is the kind of a line of `suggest -o jsonl`.
+const kindSuggestion = "Suggestion"
+
 // The formats that only suggest has.
 const (
 	asLabel   = "label"
@@ -48,7 +51,7 @@ func newSuggest(env environment) *cobra.Command {
 			defer cancel()
 			all, err := api.Dial(s.socket).Suggest(ctx, container)
 			if err != nil {
-				return err
+				return withHint(err)
 			}
 			if project != "" {
 				all = slices.DeleteFunc(all, func(s api.Suggestion) bool { return s.Project != project })
@@ -80,6 +83,13 @@ func printSuggestions(to streams, format string, all []api.Suggestion) error {
 		return printCompose(to, all)
 	case asTable:
 		return printSuggestionsText(to.out, all)
+	case asJSONL:
+		for _, s := range all {
+			if err := printObject(to.out, asJSONL, kindSuggestion, s); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return printObject(to.out, format, api.KindSuggestions, all)
 }
@@ -106,13 +116,15 @@ func printLabel(to streams, all []api.Suggestion) error {
 }
 
 func printSuggestionsText(w io.Writer, all []api.Suggestion) error {
-	for i, s := range all {
+	first := true
+	for _, s := range all {
 		if len(s.Tokens) == 0 && len(s.Notes) == 0 {
 			continue
 		}
-		if i > 0 {
+		if !first {
 			fmt.Fprintln(w)
 		}
+		first = false
 		if err := printSuggestion(w, s); err != nil {
 			return err
 		}
