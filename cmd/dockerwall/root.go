@@ -97,6 +97,8 @@ func newRoot(env environment) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
+	root.Version = buildInfo().text() // for --version
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(newRun(env), newStatus(env), newWatch(env), newExplain(env), newSuggest(env), newCheck(env), newDoctor(env),
 		newNft(env), newHealth(env), newVersion(env))
@@ -115,13 +117,26 @@ func usageArgs(c *cobra.Command) {
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
-			return usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
+			return usageError{fmt.Errorf("%w%s; see `%s --help`", err, meant(c, args), c.CommandPath())}
 		}
 		return nil
 	}
 	for _, sub := range c.Commands() {
 		usageArgs(sub)
 	}
+}
+
+// meant names the commands below c that a wrong word is close to.
+func meant(c *cobra.Command, args []string) string {
+	if !c.HasSubCommands() || len(args) == 0 {
+		return ""
+	}
+	c.SuggestionsMinimumDistance = 2
+	names := c.SuggestionsFor(args[0])
+	if len(names) == 0 {
+		return ""
+	}
+	return ", did you mean " + strings.Join(names, " or ") + "?"
 }
 
 // doubleDashes lets the old program's flags work, which had one dash: -dry-run. Called without a

@@ -31,6 +31,9 @@ func buildInfo() build {
 	return out
 }
 
+// text is for people.
+func (b build) text() string { return "dockerwall " + b.Version + " " + b.Go }
+
 func newVersion(env environment) *cobra.Command {
 	var format string
 	c := &cobra.Command{
@@ -40,7 +43,7 @@ func newVersion(env environment) *cobra.Command {
 			if format == "json" {
 				return json.NewEncoder(env.out).Encode(info)
 			}
-			_, err := fmt.Fprintf(env.out, "dockerwall %s %s\n", info.Version, info.Go)
+			_, err := fmt.Fprintln(env.out, info.text())
 			return err
 		},
 	}
