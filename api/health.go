@@ -19,7 +19,7 @@ type Health struct {
 	DockerUp bool `json:"dockerUp"`
 	// DNSMode says how names are learned: queue or xt (answers wait until they are in the table), copy, or ask.
 	DNSMode    string `json:"dnsMode"`
-	Fenced     int    `json:"fenced"`     // containers
+	Fenced     int    `json:"fenced"`     // containers whose policy is enforced, or would be without DryRun
 	Unfenced   int    `json:"unfenced"`   // containers that none of our hooks sees
 	Generation int    `json:"generation"` // commits since the daemon started
 	// Problems is how many there are with labels, containers and networks, which leave the daemon Healthy; Findings are

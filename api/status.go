@@ -75,6 +75,25 @@ type Container struct {
 	History   []uint64  `json:"history"` // packets denied in each half hour of the last day, oldest first; 48
 }
 
+// Stands is how the container counts, in the words of the metric dockerwall_containers: fenced, audit, off or unfenced. It
+// is "" for one that sends nothing of its own, as it has no network, or another's.
+func (c Container) Stands() string {
+	switch {
+	case c.Mode == "unfenced":
+		return c.Mode
+	case c.Shares != "" || c.Alone():
+		return ""
+	case c.Mode == "enforce":
+		return "fenced"
+	}
+	return c.Mode
+}
+
+// Alone says that the container has no network.
+func (c Container) Alone() bool {
+	return len(c.Networks) == 0 || len(c.Addrs) == 0 && len(c.Networks) == 1 && c.Networks[0] == "none"
+}
+
 // PolicyToken is a token that counts for a container, and where it stands.
 type PolicyToken struct {
 	Token  string `json:"token"`

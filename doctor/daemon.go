@@ -135,10 +135,17 @@ func daemonLine(f Facts) Line {
 	case len(h.Reasons) > 0:
 		return warn("see docs/limits.md", "version %s is degraded: %s", word(h.Version), joined(h.Reasons))
 	case h.DryRun:
-		return warn("DRY_RUN=false", "version %s runs dry: nothing is denied, for %d containers", word(h.Version), h.Fenced)
+		return warn("DRY_RUN=false", "version %s runs dry: nothing is denied, and %s would be fenced", word(h.Version), containers(h.Fenced))
 	default:
-		return ok("version %s is healthy: %d containers fenced", word(h.Version), h.Fenced)
+		return ok("version %s is healthy: %s fenced", word(h.Version), containers(h.Fenced))
 	}
+}
+
+func containers(n int) string {
+	if n == 1 {
+		return "1 container"
+	}
+	return strconv.Itoa(n) + " containers"
 }
 
 func joined(list []string) string {

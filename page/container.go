@@ -93,6 +93,8 @@ func newContainer(c api.Container, dryRun bool, now time.Time) container {
 		out.Why = clip(c.Unfenced, maxSentence)
 	case c.Shares != "":
 		out.Why = "has the network and the policy of " + clip(c.Shares, maxName)
+	case c.Alone():
+		out.Why = "has no network"
 	}
 	if c.Deny == "reject" && c.Mode == "enforce" {
 		out.State.Word += ", rejects"

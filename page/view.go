@@ -85,15 +85,9 @@ func stateOf(s api.Status) state {
 }
 
 func facts(s api.Status, p Page) []fact {
-	var fenced, unfenced, denied uint64
+	n, denied := map[string]uint64{}, uint64(0)
 	for _, c := range s.Containers {
-		switch c.Mode {
-		case "unfenced":
-			unfenced++
-		case "off":
-		default:
-			fenced++
-		}
+		n[c.Stands()]++
 		denied += lastHour(c.History)
 	}
 	docker := fact{"Docker", "up", ""}
@@ -105,9 +99,18 @@ func facts(s api.Status, p Page) []fact {
 		table.Value = ago(s.Applied, p.Now)
 	}
 	return []fact{
-		table, docker, {"Fenced", number(fenced), plural(fenced, "container")}, {"Not fenceable", number(unfenced), ""},
+		table, docker, {"Fenced", number(n["fenced"]), fencedToo(n)}, {"Not fenceable", number(n["unfenced"]), ""},
 		{"Denied, last hour", number(denied), plural(denied, "packet")}, {"Version", clip(s.Version, 40), "for " + span(p.Now.Sub(s.Since))},
 	}
+}
+
+// fencedToo is the noun of a number of fenced containers, and those beside them that are only watched.
+func fencedToo(n map[string]uint64) string {
+	out := plural(n["fenced"], "container")
+	if audit := n["audit"]; audit > 0 {
+		out += ", " + number(audit) + " in audit"
+	}
+	return out
 }
 
 // lastHour is what the half hour under way and the one before it have.

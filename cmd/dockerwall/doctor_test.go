@@ -140,7 +140,7 @@ func (w *world) doctorSees(t *testing.T) {
 		})
 		d := w.doctor(t)
 		d.fails(t)
-		d.has(t, "daemon", doctor.OK, "is healthy: 1 containers fenced")
+		d.has(t, "daemon", doctor.OK, "is healthy: 1 container fenced")
 		d.has(t, "table", doctor.OK, "it stands")
 		d.has(t, "socket", doctor.OK, "answers")
 		d.has(t, "metrics-port", doctor.OK, "50000 is dockerwall's")

@@ -170,9 +170,13 @@ func (f *fence) health() api.Health {
 	outcome, good := f.loop.Last()
 	h := api.Health{
 		Healthy: f.healthy(), Version: buildInfo().Version, DryRun: outcome.Ruleset.DryRun,
-		DockerUp: f.engine.Connected(), DNSMode: f.answers.modeName(), Fenced: len(outcome.Ruleset.Containers), Generation: int(f.commits.Load()),
+		DockerUp: f.engine.Connected(), DNSMode: f.answers.modeName(), Generation: int(f.commits.Load()),
 	}
-	h.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
+	var modes metrics.Snapshot
+	for _, c := range outcome.Ruleset.Containers {
+		countMode(&modes, c.Mode)
+	}
+	h.Fenced, h.Unfenced = modes.Fenced, reconcile.Unfenced(outcome.State, outcome.Ruleset)
 	h.Problems, h.Findings = len(outcome.Problems), findings(outcome.Problems)
 	h.Reasons = f.reasons(outcome, good)
 	return h

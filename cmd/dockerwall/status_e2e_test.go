@@ -117,6 +117,7 @@ func TestStatusShowsEveryKindOfContainer(t *testing.T) {
 	if diff := cmp.Diff(degraded, s.Degraded); diff != "" {
 		t.Errorf("degraded (-want +got):\n%s", diff)
 	}
+	t.Run("counted alike by status, doctor and metrics", func(t *testing.T) { w.countsAlike(t) })
 	t.Run("with all about one", func(t *testing.T) { w.statusOfOne(t, good, s) })
 	t.Run("with a broken label's place and remedy", func(t *testing.T) {
 		i := slices.IndexFunc(s.Containers, func(c api.Container) bool { return c.Name == "wrong" })
@@ -149,6 +150,22 @@ func TestStatusShowsEveryKindOfContainer(t *testing.T) {
 		w.engine.Kill9()
 		w.isDegraded(t, "Docker at unix:///run/docker.sock")
 	})
+}
+
+// countsAlike is about 3 fenced containers, and 1, 1 and 4 others; one has no network, and one another's.
+func (w *world) countsAlike(t *testing.T) {
+	if out, _, _ := w.status(t); !strings.HasPrefix(out, "ENFORCING  3 containers fenced, 1 in audit, 1 off, 4 not · ") {
+		t.Error(out)
+	}
+	if out, _, _ := w.answer(t, "doctor"); !strings.Contains(out, ": 3 containers fenced\n") || !strings.Contains(out, "nothing is fenced (4): ") {
+		t.Error(out)
+	}
+	s := w.scrape(t)
+	for state, want := range map[string]float64{"fenced": 3, "audit": 1, "off": 1, "unfenced": 4} {
+		if got := s.sum("dockerwall_containers", "state="+state); got != want {
+			t.Errorf("%v containers %s, want %v", got, state, want)
+		}
+	}
 }
 
 // isDegraded waits until one of the reasons that status gives has all of the words.

@@ -72,13 +72,13 @@ func summary(s api.Status) []string {
 	return append(out, "names by "+clean(s.DNSMode), strconv.FormatUint(s.Denied.Packets, 10)+" denied")
 }
 
-// countModes is "3 containers fenced, 1 in audit, 2 not".
+// countModes is "3 containers fenced, 1 in audit, 2 not". Those that send nothing of their own are in none of them.
 func countModes(s api.Status) string {
 	n := map[string]int{}
 	for _, c := range s.Containers {
-		n[c.Mode]++
+		n[c.Stands()]++
 	}
-	out := fmt.Sprintf("%d %s fenced", n["enforce"], plural(n["enforce"], "container"))
+	out := fmt.Sprintf("%d %s fenced", n["fenced"], plural(n["fenced"], "container"))
 	if s.State == api.DryRun {
 		out = strings.Replace(out, " fenced", " would be fenced", 1)
 	}
@@ -151,7 +151,7 @@ func notes(c api.Container) string {
 		out = append(out, c.Unfenced)
 	case c.Shares != "":
 		out = append(out, "in the network of "+c.Shares)
-	case len(c.Networks) == 0 || len(c.Addrs) == 0 && c.Networks[0] == "none":
+	case c.Alone():
 		out = append(out, "no network")
 	}
 	return strings.Join(out, ", ")
