@@ -36,7 +36,7 @@ What is degraded while the fence stands, and the first few problems, are said on
 					fmt.Fprintln(env.err, "problem: "+finding)
 				}
 				if more := h.Problems - len(h.Findings); more > 0 {
-					fmt.Fprintf(env.err, "and %d more in the log\n", more)
+					fmt.Fprintf(env.err, "and %d more; see `dockerwall status`\n", more)
 				}
 				_, err = fmt.Fprintln(env.out, "healthy")
 				return err
