@@ -47,10 +47,12 @@ func writeIdentity(w io.Writer, paint colour, s api.Status, c api.Container) {
 	field("shares", c.Shares)
 	field("networks", strings.Join(c.Networks, ", "))
 	field("addresses", strings.Join(addresses(c), ", "))
-	for _, line := range wrap(cleanLabel(c.Outbound), 100) {
-		fmt.Fprintf(w, "  %-10s %s\n", "outbound", line)
+	name := "outbound"
+	for _, line := range wrap(cleanLabel(c.Outbound), 66) { // with what is before it, 79 columns
+		fmt.Fprintf(w, "  %-10s %s\n", name, line)
+		name = ""
 	}
-	if c.Shares == "" && c.Unfenced == "" {
+	if c.Shares == "" && c.Unfenced == "" && !c.Alone() {
 		field("sent", amount(c.Sent))
 		field("denied", amount(c.Denied)+lastDay(c.History))
 	}
@@ -61,7 +63,11 @@ func modeMeaning(s api.Status, c api.Container) string {
 	case c.Mode == "unfenced":
 		return clean(c.Unfenced)
 	case c.Mode == "off":
-		return "it is not looked at"
+		return "nothing is denied, what it sends is only counted"
+	case c.Shares != "":
+		return "as " + clean(c.Shares) + " has it, whose network and policy count; sent and denied stand there"
+	case c.Alone():
+		return "it has no network, so it sends nothing"
 	case s.State == api.DryRun:
 		return "but nothing is denied to anybody (DRY_RUN)"
 	case c.Mode == "audit":
