@@ -66,7 +66,7 @@ func TestColoursAreForTerminalsOnly(t *testing.T) {
 	}
 	var plain, painted bytes.Buffer
 	containers := []api.Container{{Name: "bücher", Mode: "enforce", Networks: []string{"web"}}, {Name: "w", Mode: "unfenced", Addrs: []netip.Addr{}}}
-	if err := errors.Join(writeContainers(&plain, false, containers, false), writeContainers(&painted, true, containers, false)); err != nil {
+	if err := errors.Join(writeContainers(&plain, false, containerTable(containers, false), 0), writeContainers(&painted, true, containerTable(containers, false), 0)); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(painted.String(), "\x1b[32menforce\x1b[0m") || !strings.Contains(painted.String(), "\x1b[31munfenced\x1b[0m") {
@@ -75,6 +75,44 @@ func TestColoursAreForTerminalsOnly(t *testing.T) {
 	bare := strings.NewReplacer("\x1b[1m", "", "\x1b[31m", "", "\x1b[32m", "", "\x1b[0m", "").Replace(painted.String())
 	if diff := cmp.Diff(plain.String(), bare); diff != "" {
 		t.Errorf("colours change the text (-without +with):\n%s", diff)
+	}
+}
+
+// TestTablesFitTheTerminal shortens what is long of columns that may be, and nothing else.
+func TestTablesFitTheTerminal(t *testing.T) {
+	terminal := openTerminal(t)
+	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
+		t.Fatal(err)
+	}
+	if n := columns(terminal); n != 80 {
+		t.Errorf("a terminal of 80 columns has %d", n)
+	}
+	if n := columns(&bytes.Buffer{}); n != 0 {
+		t.Errorf("a buffer has %d columns", n)
+	}
+	containers := []api.Container{
+		{Name: "shop-frontend-1", Mode: "enforce", Networks: []string{"shop_default", "shop_bücher"}, Addrs: []netip.Addr{netip.MustParseAddr("172.18.0.2")},
+			Policy: []api.PolicyToken{{Token: "www.example.com:443/tcp"}, {Token: "cdn.example.net"}}, Sent: api.Count{Packets: 120400}, Denied: api.Count{Packets: 1204},
+			Findings: []api.Finding{{Severity: "error"}, {Severity: "warning"}}},
+		{Name: "lan", Mode: "unfenced", Networks: []string{"lan"}, Unfenced: "network lan is of driver macvlan, which passes none of the host's hooks"},
+	}
+	for width, want := range map[int]string{
+		0: `NAME              MODE       NETWORKS                    OUTBOUND                               SENT     DENIED   NOTES
+shop-frontend-1   enforce    shop_default, shop_bücher   www.example.com:443/tcp, cdn.exampl…   120400   1204     1 error, 1 warning
+lan               unfenced   lan                                                                0        0        network lan is of driver macvlan, which passes none of the host's hooks
+`,
+		80: `NAME              MODE       NETWORKS    OUTBOUND    SENT     DENIED   NOTES
+shop-frontend-1   enforce    shop_def…   www.exam…   120400   1204     1 error,…
+lan               unfenced   lan                     0        0        network …
+`,
+	} {
+		var out bytes.Buffer
+		if err := writeContainers(&out, false, containerTable(containers, false), width); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("in %d columns (-want +got):\n%s", width, diff)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -115,31 +116,67 @@ func block(n *yaml.Node) {
 
 // table writes columns; a row is the cells of a line. Cells are cleaned: they may be text that others chose.
 type table struct {
-	w    *tabwriter.Writer
-	text *bytes.Buffer
+	rows [][]string
 	out  io.Writer
 }
 
-func newTable(w io.Writer, head ...string) table {
-	t := table{text: &bytes.Buffer{}, out: w}
-	t.w = tabwriter.NewWriter(t.text, 0, 0, 3, ' ', 0)
-	t.row(head...)
-	return t
-}
+func newTable(w io.Writer, head ...string) *table { return &table{out: w, rows: [][]string{head}} }
 
-func (t table) row(cells ...string) {
+func (t *table) row(cells ...string) {
 	for i := range cells {
 		cells[i] = clean(cells[i])
 	}
-	fmt.Fprintln(t.w, strings.Join(cells, "\t")) // empty ones too, or columns end at the row that lacks them
+	t.rows = append(t.rows, cells)
+}
+
+const (
+	columnGap = 3
+	minColumn = 8 // characters that fit leaves of a column
+)
+
+// fit shortens the columns with these heads, the widest first, until a line has no more than width characters, or they
+// cannot be shorter. Width 0 is any.
+func (t *table) fit(width int, heads ...string) {
+	if width == 0 {
+		return
+	}
+	widths, total := make([]int, len(t.rows[0])), -columnGap
+	for i := range widths {
+		for _, row := range t.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+		total += widths[i] + columnGap
+	}
+	for ; total > width; total-- {
+		widest := -1
+		for i, head := range t.rows[0] {
+			if slices.Contains(heads, head) && widths[i] > minColumn && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		widths[widest]--
+	}
+	for _, row := range t.rows {
+		for i := range row {
+			row[i] = shorten(row[i], widths[i])
+		}
+	}
 }
 
 // flush writes the table, without spaces at the ends of lines.
-func (t table) flush() error {
-	if err := t.w.Flush(); err != nil {
+func (t *table) flush() error {
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 0, columnGap, ' ', 0)
+	for _, row := range t.rows {
+		fmt.Fprintln(w, strings.Join(row, "\t")) // empty cells too, or columns end at the row that lacks them
+	}
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	for line := range strings.Lines(t.text.String()) {
+	for line := range strings.Lines(text.String()) {
 		if _, err := fmt.Fprintln(t.out, strings.TrimRight(line, " \n")); err != nil {
 			return err
 		}

@@ -21,7 +21,11 @@ func writeStatus(env environment, s api.Status, wide bool) error {
 	writeHealth(&out, paint, s)
 	if len(s.Containers) > 0 {
 		fmt.Fprintln(&out)
-		if err := writeContainers(&out, paint, s.Containers, wide); err != nil {
+		width := columns(env.out)
+		if wide {
+			width = 0
+		}
+		if err := writeContainers(&out, paint, containerTable(s.Containers, wide), width); err != nil {
 			return err
 		}
 	}
@@ -90,13 +94,12 @@ func countModes(s api.Status) string {
 	return out
 }
 
-func writeContainers(w io.Writer, paint colour, containers []api.Container, wide bool) error {
+func containerTable(containers []api.Container, wide bool) *table {
 	head := []string{"NAME", "MODE", "NETWORKS", "OUTBOUND", "SENT", "DENIED", "NOTES"}
 	if wide {
 		head = []string{"NAME", "MODE", "ID", "IMAGE", "NETWORKS", "ADDRESSES", "OUTBOUND", "SENT", "DENIED", "NOTES"}
 	}
-	var text bytes.Buffer
-	t := newTable(&text, head...)
+	t := newTable(nil, head...)
 	for _, c := range containers {
 		outbound := strings.Join(tokens(c), ", ")
 		cells := []string{
@@ -111,6 +114,14 @@ func writeContainers(w io.Writer, paint colour, containers []api.Container, wide
 		}
 		t.row(cells...)
 	}
+	return t
+}
+
+// writeContainers writes a table of containers no wider than the terminal, as far as that can be; width 0 is any.
+func writeContainers(w io.Writer, paint colour, t *table, width int) error {
+	var text bytes.Buffer
+	t.out = &text
+	t.fit(width, "NETWORKS", "OUTBOUND", "NOTES")
 	if err := t.flush(); err != nil {
 		return err
 	}

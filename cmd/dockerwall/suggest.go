@@ -82,7 +82,7 @@ func printSuggestions(to streams, format string, all []api.Suggestion) error {
 	case asCompose:
 		return printCompose(to, all)
 	case asTable:
-		return printSuggestionsText(to.out, all)
+		return printSuggestionsText(to.out, columns(to.out), all)
 	case asJSONL:
 		for _, s := range all {
 			if err := printObject(to.out, asJSONL, kindSuggestion, s); err != nil {
@@ -115,7 +115,8 @@ func printLabel(to streams, all []api.Suggestion) error {
 	return nil
 }
 
-func printSuggestionsText(w io.Writer, all []api.Suggestion) error {
+// printSuggestionsText keeps reasons within a width, if there is one; tokens are to be copied whole.
+func printSuggestionsText(w io.Writer, width int, all []api.Suggestion) error {
 	first := true
 	for _, s := range all {
 		if len(s.Tokens) == 0 && len(s.Notes) == 0 {
@@ -125,14 +126,14 @@ func printSuggestionsText(w io.Writer, all []api.Suggestion) error {
 			fmt.Fprintln(w)
 		}
 		first = false
-		if err := printSuggestion(w, s); err != nil {
+		if err := printSuggestion(w, width, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func printSuggestion(w io.Writer, s api.Suggestion) error {
+func printSuggestion(w io.Writer, width int, s api.Suggestion) error {
 	mode := s.Mode
 	if mode == "" {
 		mode = "does not run now"
@@ -143,6 +144,7 @@ func printSuggestion(w io.Writer, s api.Suggestion) error {
 		for _, one := range s.Tokens {
 			t.row(one.Token, strconv.FormatUint(one.Packets, 10), minute(one.First), minute(one.Last), one.Why)
 		}
+		t.fit(width, "WHY")
 		if err := t.flush(); err != nil {
 			return err
 		}
