@@ -27,6 +27,11 @@ func newStatus(env environment) *cobra.Command {
 		Long: `Status asks the daemon over its socket: first whether the fence is whole and what keeps it from that, then a line for
 each running container; of one CONTAINER, given by name or by the beginning of its ID, all there is to know.
 
+MODE is enforce, audit (nothing is denied, but counted), off, or unfenced: not to be fenced, NOTES says why. OUTBOUND
+is what counts for the container, defaults included; SENT and DENIED are packets beyond its networks. "names by" says
+how DNS answers are learned from: queue and xt, before the container has them; copy, beside it; ask, by asking alone.
+On a terminal long cells are shortened; "-o wide" has them whole, with IDs, images and addresses.
+
 It exits 6 when the fence is degraded, whatever is printed.`,
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
