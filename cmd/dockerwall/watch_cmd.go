@@ -152,6 +152,9 @@ func (w *watcher) before(ctx context.Context) (out []api.Denial, err error) {
 
 // replay shows those of before.
 func (w *watcher) replay(denials []api.Denial) error {
+	if len(denials) == 0 && !w.follow && w.last > 0 {
+		fmt.Fprintln(w.env.err, w.nothing())
+	}
 	switch w.output {
 	case asJSON:
 		if denials == nil {
@@ -162,6 +165,14 @@ func (w *watcher) replay(denials []api.Denial) error {
 		return denialTable(w.env.out, denials)
 	}
 	return w.print(denials)
+}
+
+// nothing says why nothing is shown.
+func (w *watcher) nothing() string {
+	if w.seen == 0 {
+		return "nothing was denied since the daemon started"
+	}
+	return "none of the denials that the daemon remembers is as the filters want it"
 }
 
 // live shows what comes, until ctx is done, which is no error.

@@ -137,7 +137,7 @@ func isCalled(d api.Denial, container string) bool {
 func words(flag string, given, known []string) ([]string, error) {
 	return parsed(flag, given, func(s string) (string, error) {
 		if s = strings.ToLower(s); !slices.Contains(known, s) {
-			return "", fmt.Errorf("want %s", strings.Join(known, ", "))
+			return "", fmt.Errorf("want %s; see `dockerwall watch --help`", strings.Join(known, ", "))
 		}
 		return s, nil
 	})

@@ -74,6 +74,9 @@ func (w *watched) watch(ctx context.Context, args ...string) (code int, out, sai
 
 func TestWatchShowsThoseOfBefore(t *testing.T) {
 	w := newWatched(t)
+	if code, out, said := w.watch(t.Context(), "--follow=false"); code != exitOK || out != "" || said != "nothing was denied since the daemon started\n" {
+		t.Errorf("before anything is denied: exit %d, %s%s", code, out, said)
+	}
 	w.publish(1, 30)
 	tests := map[string]struct {
 		args  []string
@@ -100,8 +103,8 @@ func TestWatchShowsThoseOfBefore(t *testing.T) {
 		})
 	}
 	var list api.Object[[]api.Denial]
-	code, out, _ := w.watch(t.Context(), "--follow=false", "-o", "json", "nobody")
-	if err := json.Unmarshal([]byte(out), &list); code != exitOK || err != nil || list.Kind != api.KindDenials || list.Spec == nil || len(list.Spec) != 0 {
+	code, out, said := w.watch(t.Context(), "--follow=false", "-o", "json", "nobody")
+	if err := json.Unmarshal([]byte(out), &list); code != exitOK || err != nil || !strings.HasPrefix(said, "none of the denials") || list.Kind != api.KindDenials || list.Spec == nil || len(list.Spec) != 0 {
 		t.Errorf("no denials as json: exit %d, %v, %s", code, err, out)
 	}
 }
