@@ -211,7 +211,7 @@ func checkAlerts(t *testing.T, s scrape) {
 			}
 		}
 	}
-	if told < 11 {
+	if told < 12 {
 		t.Errorf("%d alerts", told)
 	}
 	for _, series := range regexp.MustCompile(`- series: '(.*)'`).FindAllStringSubmatch(cases, -1) {
