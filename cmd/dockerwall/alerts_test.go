@@ -153,10 +153,11 @@ func oldLabels(t *testing.T, s scrape) {
 	}
 }
 
-// documented compares the families of a real scrape with docs/metrics.md.
+// documented compares the families of a real scrape with docs/reference/metrics.md, and the values of labels with those
+// that docs/metrics.md explains.
 func documented(t *testing.T, s scrape) {
 	rows := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(dockerwall_[a-z_]+)` \\|").FindAllStringSubmatch(document(t, "docs/metrics.md"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `(dockerwall_[a-z_]+)` \\|").FindAllStringSubmatch(document(t, "docs/reference/metrics.md"), -1) {
 		rows[row[1]] = true
 		if s[row[1]] == nil {
 			t.Errorf("no %s in the scrape", row[1])
@@ -164,7 +165,15 @@ func documented(t *testing.T, s scrape) {
 	}
 	for family := range s {
 		if strings.HasPrefix(family, "dockerwall_") && !rows[family] {
-			t.Errorf("%s is not in docs/metrics.md", family)
+			t.Errorf("%s is not in docs/reference/metrics.md", family)
+		}
+	}
+	samples := s.samples()
+	for at, values := range labelValues(t) {
+		for value := range samples[at.family][at.label] {
+			if !slices.Contains(values, value) {
+				t.Errorf("docs/metrics.md does not explain %s{%s=%q}", at.family, at.label, value)
+			}
 		}
 	}
 }
