@@ -167,8 +167,12 @@ func pages(t *testing.T) []string {
 func TestDocumentsExist(t *testing.T) {
 	for _, name := range pages(t) {
 		for _, link := range regexp.MustCompile(`\]\(([^):" ]+)[)" ]`).FindAllStringSubmatch(document(t, name), -1) {
-			if _, err := os.Stat(filepath.Join("..", "..", filepath.Dir(name), link[1])); errors.Is(err, fs.ErrNotExist) {
+			path, section, _ := strings.Cut(link[1], "#")
+			path = filepath.Join(filepath.Dir(name), path)
+			if _, err := os.Stat(filepath.Join("..", "..", path)); errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s links to %s, which does not exist", name, link[1])
+			} else if section != "" && !strings.Contains(strings.ToLower(document(t, path)), "\n## "+section+"\n") {
+				t.Errorf("%s links to a section of %s that does not exist: %s", name, path, section)
 			}
 		}
 	}

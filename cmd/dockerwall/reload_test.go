@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,4 +70,23 @@ func TestSIGHUP(t *testing.T) {
 		}
 	}
 	w.healthy(t, d)
+}
+
+// TestTheDocumentedRotationHangsUpOnTheDaemonAlone matches as the pkill of docs/observations.md does: the command lines that
+// a daemon has, not those of other commands, which SIGHUP would end, nor that of the shell that runs pkill.
+func TestTheDocumentedRotationHangsUpOnTheDaemonAlone(t *testing.T) {
+	script := between(t, document(t, "docs/observations.md"), "logrotate")
+	pattern := regexp.MustCompile(`pkill -HUP -f '(.+)'`).FindStringSubmatch(script)
+	if pattern == nil {
+		t.Fatalf("no pkill in:\n%s", script)
+	}
+	daemon := regexp.MustCompile(pattern[1])
+	for line, want := range map[string]bool{
+		"/dockerwall run": true, "./bin/dockerwall run --dry-run": true, "/usr/bin/dockerwall run": true,
+		"dockerwall watch web": false, "dockerwall status": false, "sh -c " + script: false,
+	} {
+		if daemon.MatchString(line) != want {
+			t.Errorf("%q: want %v", line, want)
+		}
+	}
 }
