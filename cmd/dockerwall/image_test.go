@@ -45,7 +45,7 @@ func TestTheImageFencesItsNeighbours(t *testing.T) {
 		b.isKeptFrom(t, append(everything("203.0.113.2"), act("tcp "+webGate+":50000"), act("tcp "+lab.HostAddr+":50000"))...)
 		below.contacts(t, "image.fresh.example", 50)
 		below.resolves(t, "n1.bad.fresh.example", true)
-		if out := w.docker(t, "exec", "dockerwall", "/dockerwall", "nft", "diff"); out != "" {
+		if out := w.docker(t, "exec", "dockerwall", "dockerwall", "nft", "diff"); out != "" {
 			t.Errorf("nft diff: %s", out)
 		}
 		if w.scrape(t).packets(b, "drop") == 0 {
