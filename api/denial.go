@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -43,3 +44,34 @@ const (
 
 // ReasonOther is the reason of packets that have no destination of their own.
 const ReasonOther = "other"
+
+// Why is the reason in words for people. Of what a policy denies they say what it lacks.
+func (d Denial) Why() string {
+	switch d.Reason {
+	case "denied":
+		return d.lacks()
+	case "unknown":
+		return "unknown source"
+	case "invalid":
+		return "invalid packet"
+	case "cut":
+		return "cut connection"
+	case "spoof":
+		return "another's address"
+	case ReasonOther:
+		return "noise, or record full"
+	}
+	return d.Reason
+}
+
+func (d Denial) lacks() string {
+	switch {
+	case strings.HasPrefix(d.Token, "_host_"):
+		return "host service"
+	case d.Port == 53:
+		return "dns bypass"
+	case d.Destination.IsPrivate() && len(d.Names) == 0:
+		return "private range"
+	}
+	return "no rule"
+}

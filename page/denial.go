@@ -52,7 +52,7 @@ func denials(all []api.Denial, now time.Time) (out []denial, more int) {
 
 func newDenial(d api.Denial, now time.Time) denial {
 	out := denial{
-		Time: clock(d.Time, now), Container: clip(d.Container, maxName), Reason: reason(d.Reason), Token: whole(d.Token, maxDNS+20),
+		Time: clock(d.Time, now), Container: clip(d.Container, maxName), Reason: clip(d.Why(), maxName), Token: whole(d.Token, maxDNS+20),
 		Audit: d.Verdict == api.VerdictAudit, First: d.First, Addr: addressText(d.Destination),
 	}
 	switch {
@@ -76,18 +76,6 @@ func newDenial(d api.Denial, now time.Time) denial {
 		out.Port = clip(d.Protocol, 12)
 	}
 	return out
-}
-
-// reason is one of api's in the words of `dockerwall watch`.
-func reason(of string) string {
-	words := map[string]string{
-		"denied": "no rule", "unknown": "unknown source", "invalid": "invalid packet", "cut": "cut connection", "spoof": "another's address",
-		api.ReasonOther: "noise, or record full",
-	}
-	if text := words[of]; text != "" {
-		return text
-	}
-	return clip(of, maxName)
 }
 
 // addressText is an address without its zone, which is a text of others; "" when there is none.

@@ -89,6 +89,10 @@ func TestADenialInWords(t *testing.T) {
 		"of nobody at all, for a reason that is new": {
 			api.Denial{Reason: "moon", Verdict: api.VerdictAudit, First: true}, denial{Container: "unknown", Reason: "moon", Audit: true, First: true},
 		},
+		"to a stranger's resolver, in the words of watch": {
+			api.Denial{Container: "web", Reason: "denied", Port: 53, Protocol: "udp", Destination: netip.MustParseAddr("192.0.2.53")},
+			denial{Container: "web", Reason: "dns bypass", Port: "53/udp", Addr: "192.0.2.53"},
+		},
 		"to an address with a zone, on a port of no protocol": {
 			api.Denial{Container: "web", Reason: "denied", Port: 7, Destination: netip.MustParseAddr("fe80::1%x")},
 			denial{Container: "web", Reason: "no rule", Port: "7", Addr: "fe80::1"},

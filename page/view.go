@@ -99,7 +99,7 @@ func facts(s api.Status, p Page) []fact {
 		table.Value = ago(s.Applied, p.Now)
 	}
 	return []fact{
-		table, docker, {"Fenced", number(n["fenced"]), fencedToo(n)}, {"Not fenceable", number(n["unfenced"]), ""},
+		table, docker, {"Fenced", number(n["fenced"]), fencedToo(n)}, {"Not fenced", number(n["unfenced"]), ""},
 		{"Denied, last hour", number(denied), plural(denied, "packet")}, {"Version", clip(s.Version, 40), "for " + span(p.Now.Sub(s.Since))},
 	}
 }

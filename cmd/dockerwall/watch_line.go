@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/api"
-	"github.com/dockerwall/dockerwall/nft"
 )
 
 // denialLine is "18:13:40 DENIED web -> files.pythonhosted.org:443 (151.101.0.223) tcp x14 no rule". What is of another day
@@ -22,7 +21,7 @@ func denialLine(d api.Denial, now time.Time, c colour) string {
 	if d.Protocol != "" {
 		words = append(words, d.Protocol)
 	}
-	words = append(words, "x"+strconv.FormatUint(d.Packets, 10), denialReason(d))
+	words = append(words, "x"+strconv.FormatUint(d.Packets, 10), d.Why())
 	if d.First {
 		words = append(words, "(first seen)")
 	}
@@ -78,38 +77,6 @@ func denialDestination(d api.Denial) string {
 	return d.Destination.String()
 }
 
-// denialReason is why, in words.
-func denialReason(d api.Denial) string {
-	switch nft.Reason(d.Reason) {
-	case nft.Denied:
-		return denialRule(d)
-	case nft.Unknown:
-		return "unknown source"
-	case nft.Invalid:
-		return "invalid packet"
-	case nft.Cutoff:
-		return "cut connection"
-	case nft.Spoof:
-		return "another's address"
-	case api.ReasonOther:
-		return "noise, or record full"
-	}
-	return d.Reason
-}
-
-// denialRule is what a policy lacks.
-func denialRule(d api.Denial) string {
-	switch {
-	case strings.HasPrefix(d.Token, "_host_"):
-		return "host service"
-	case d.Port == 53:
-		return "dns bypass"
-	case d.Destination.IsPrivate() && len(d.Names) == 0:
-		return "private range"
-	}
-	return "no rule"
-}
-
 // denialTable is of those before.
 func denialTable(w io.Writer, denials []api.Denial) error {
 	t := newTable(w, "TIME", "VERDICT", "CONTAINER", "DESTINATION", "ADDRESS", "PROTOCOL", "PACKETS", "REASON", "TOKEN")
@@ -120,7 +87,7 @@ func denialTable(w io.Writer, denials []api.Denial) error {
 			address = d.Destination.String()
 		}
 		t.row(denialTime(d, now), strings.ToUpper(d.Verdict), denialSource(d), denialDestination(d), address, d.Protocol,
-			strconv.FormatUint(d.Packets, 10), denialReason(d), d.Token)
+			strconv.FormatUint(d.Packets, 10), d.Why(), d.Token)
 	}
 	return t.flush()
 }
