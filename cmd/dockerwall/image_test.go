@@ -58,6 +58,24 @@ func TestTheImageFencesItsNeighbours(t *testing.T) {
 		d.has(t, "nflog-group", doctor.OK, "dockerwall's")
 		d.has(t, "docker-iptables", doctor.OK) // by the mount of /etc/docker
 	})
+	t.Run("as the older program's compose file says", func(t *testing.T) {
+		w.docker(t, "run", "--detach", "--name=dockerwall", "--health-interval=200ms", "--cap-add=NET_ADMIN", "--network=host",
+			"--env=LOG_LEVEL=debug", "--env=GATEWAY_NETWORKS=!"+other, "--volume=/var/run/docker.sock:/var/run/docker.sock", "dockerwall")
+		defer w.remove(t)
+		w.becomes(t, "healthy")
+		b.reaches(t, "tcp 203.0.113.10:443", "tcp 203.0.113.1:80")
+		b.isKeptFrom(t, "tcp 203.0.113.2:80", "udp 203.0.113.2:53")
+		w.run(t, lab.RunSpec{Network: other}).reaches(t, "tcp 203.0.113.2:80")
+		if !strings.Contains(w.containerLog(t), "level=DEBUG") {
+			t.Error("LOG_LEVEL=debug does nothing")
+		}
+		s := w.scrape(t)
+		for _, family := range []string{"dockerwall_container_packets", "dockerwall_container_bytes", "dockerwall_dropped_packets"} {
+			if s.sum(family, b.id()) == 0 {
+				t.Errorf("%s counts nothing", family)
+			}
+		}
+	})
 	t.Run("killed, it leaves its neighbours fenced", func(t *testing.T) {
 		b.reaches(t, "tcp 203.0.113.10:443")
 		b.isKeptFrom(t, "tcp 203.0.113.2:80")
