@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"strconv"
+	"strings"
 )
 
 func networkChecks() []check {
@@ -158,7 +159,7 @@ func bridgeLearningLine(f Facts) Line {
 	}
 	switch {
 	case len(learning) > 0:
-		return warn("ip link set dev "+learning[0]+" type bridge no_linklocal_learn 1; see docs/limits.md",
+		return warn("for b in "+strings.Join(learning, " ")+"; do ip link set dev $b type bridge no_linklocal_learn 1; done; see docs/limits.md",
 			"no_linklocal_learn is off: a container can draw to itself what is meant for a neighbour on its network (%s)", some(learning))
 	case seen == 0:
 		return skip("none of Docker's bridges is here", "")
