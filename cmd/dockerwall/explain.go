@@ -40,7 +40,10 @@ func newExplain(env environment) *cobra.Command {
 			if c.Flags().Changed("why-denied") {
 				return cobra.MaximumNArgs(1)(c, args)
 			}
-			return cobra.ExactArgs(2)(c, args)
+			if len(args) != 2 {
+				return errors.New("name a container and one destination, such as web www.example.com:443/tcp, or use --why-denied LAST")
+			}
+			return nil
 		},
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
