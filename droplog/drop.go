@@ -30,6 +30,14 @@ type Prefix struct {
 // String is the prefix as a log rule writes it.
 func (p Prefix) String() string { return p.Chain + " " + p.Reason + " " + p.Mode }
 
+// verdict is the mode in the word that everything else of ours has for it.
+func (p Prefix) verdict() string {
+	if p.Mode == "accept" {
+		return "audit"
+	}
+	return "denied"
+}
+
 // ParsePrefix reads the prefix of a log rule. It reports false for anything that our rules do not
 // write: the group may be shared with a rule of somebody else.
 func ParsePrefix(s string) (Prefix, bool) {

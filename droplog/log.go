@@ -122,7 +122,7 @@ func (l *Log) what(n line) []slog.Attr {
 	d := n.drop
 	attrs := []slog.Attr{
 		slog.String("reason", n.prefix.Reason),
-		slog.String("mode", n.prefix.Mode),
+		slog.String("verdict", n.prefix.verdict()),
 		slog.String("destination", d.Dst.String()),
 	}
 	switch d.Proto {

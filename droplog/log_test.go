@@ -49,23 +49,27 @@ func TestLogLines(t *testing.T) {
 	}{
 		"tcp with names": {
 			dropOf("c_3f2a91b0c4d5 denied drop", Drop{Packet: packet.Packet{Src: src4, Dst: dst4, Proto: 6, DstPort: 443}}),
-			`level=INFO msg=denied container=web id=3f2a91b0c4d5 reason=denied mode=drop destination=198.51.100.9 port=443 protocol=tcp name=a.example.com,evil[31m.example.com,c.example.com count=1`,
+			`level=INFO msg=denied container=web id=3f2a91b0c4d5 reason=denied verdict=denied destination=198.51.100.9 port=443 protocol=tcp name=a.example.com,evil[31m.example.com,c.example.com count=1`,
 		},
 		"ping of a container that is gone": {
 			dropOf("c_00000000beef denied reject", Drop{Packet: packet.Packet{Src: src6, Dst: dst6, Proto: 58, ICMPType: 128}}),
-			`level=INFO msg=denied container="" id=00000000beef reason=denied mode=reject destination=2001:db8:1::9 type=128 protocol=icmpv6 count=1`,
+			`level=INFO msg=denied container="" id=00000000beef reason=denied verdict=denied destination=2001:db8:1::9 type=128 protocol=icmpv6 count=1`,
+		},
+		"what passed in audit": {
+			dropOf("c_3f2a91b0c4d5 denied accept", Drop{Packet: packet.Packet{Src: src4, Dst: src4, Proto: 6, DstPort: 443}}),
+			`level=INFO msg=denied container=web id=3f2a91b0c4d5 reason=denied verdict=audit destination=192.0.2.7 port=443 protocol=tcp count=1`,
 		},
 		"a source nobody knows": {
 			dropOf("- unknown drop", Drop{In: "br-1\x00", Packet: packet.Packet{Src: src4, Dst: dst6, Proto: 47}}),
-			`level=INFO msg=denied interface=br-1 source=192.0.2.7 reason=unknown mode=drop destination=2001:db8:1::9 protocol=47 count=1`,
+			`level=INFO msg=denied interface=br-1 source=192.0.2.7 reason=unknown verdict=denied destination=2001:db8:1::9 protocol=47 count=1`,
 		},
 		"a frame in another port's name": {
 			dropOf("- spoof drop", Drop{In: "veth1", HwAddr: net.HardwareAddr{2, 0x42, 172, 17, 0, 3}}),
-			`level=INFO msg=denied interface=veth1 source="invalid IP" mac=02:42:ac:11:00:03 reason=spoof mode=drop destination="invalid IP" protocol=0 count=1`,
+			`level=INFO msg=denied interface=veth1 source="invalid IP" mac=02:42:ac:11:00:03 reason=spoof verdict=denied destination="invalid IP" protocol=0 count=1`,
 		},
 		"a packet that could not be read": {
 			dropOf("- invalid drop", Drop{}),
-			`level=INFO msg=denied interface="" source="invalid IP" reason=invalid mode=drop destination="invalid IP" protocol=0 count=1`,
+			`level=INFO msg=denied interface="" source="invalid IP" reason=invalid verdict=denied destination="invalid IP" protocol=0 count=1`,
 		},
 		"a stranger's prefix": {dropOf("[UFW BLOCK] ", Drop{}), ""},
 	}
