@@ -21,17 +21,14 @@ func TestTheReadmeShowsWhatHappened(t *testing.T) {
 	w.DNS.Set("files.example.org", netip.MustParseAddr("203.0.113.77"))
 	w.DNS.Set("backup.example.org", netip.MustParseAddr("203.0.113.25"))
 	w.start(t, "DOCKERWALL_STATE_DIR="+t.TempDir())
-	shop := func(service, outbound string) *box {
-		labels := map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": service}
-		if outbound != "" {
-			labels["dockerwall.outbound"] = outbound
-		}
-		return w.run(t, lab.RunSpec{Name: "shop-" + service + "-1", Network: web, Labels: labels})
+	run := func(name, project, service, label, value string) *box {
+		return w.run(t, lab.RunSpec{Name: name, Network: web, Labels: map[string]string{
+			composeHash: "1f2e", composeProject: project, composeService: service, label: value,
+		}})
 	}
-	front, db := shop("web", "www.example.com:443/tcp"), shop("db", "")
-	ci := w.run(t, lab.RunSpec{Name: "ci", Network: web, Labels: map[string]string{
-		"com.docker.compose.project": "ci", "com.docker.compose.service": "runner", "dockerwall.mode": "audit",
-	}})
+	front := run("shop-web-1", "shop", "web", "dockerwall.outbound", "www.example.com:443/tcp")
+	db := run("shop-db-1", "shop", "db", "tier", "data")
+	ci := run("ci", "ci", "runner", "dockerwall.mode", "audit")
 
 	w.dials(t, front, "www.example.com:443", true)
 	w.dials(t, front, "files.example.org:443", false)
