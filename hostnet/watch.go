@@ -81,6 +81,7 @@ func (w *watcher) news(messages []netlink.Message) (any bool) {
 			any = w.bridge(m) || any
 		case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 			any = w.address(m) || any
+		default:
 		}
 	}
 	return any

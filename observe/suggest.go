@@ -45,8 +45,8 @@ func Suggest(c Case) api.Suggestion {
 		From: c.Observed.Since, Until: c.Until, Mode: c.Mode, Existing: c.Existing,
 	}
 	tokens := j.tokens()
-	kept := len(tokens)
-	out.Outbound, kept = fitting(c.Existing, tokens)
+	label, kept := fitting(c.Existing, tokens)
+	out.Outbound = label
 	if kept < len(tokens) {
 		j.note(fmt.Sprintf("%d more destinations are not suggested: a label cannot have so many, or should not; think of ranges or wildcards", len(tokens)-kept))
 	}

@@ -185,7 +185,7 @@ func (i *Inquiry) trivial(a netip.Addr) bool {
 	switch {
 	case own, a.IsLoopback(), a.IsUnspecified():
 		i.step(StepNetwork, StepOK, "%s is the container itself", a)
-	case a.IsMulticast(), a == broadcast:
+	case a.IsMulticast(), a == broadcast():
 		i.step(StepNetwork, StepOK, "%s stays on the container's networks; the host and others do not get it", a)
 	default:
 		return false

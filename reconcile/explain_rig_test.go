@@ -125,8 +125,8 @@ func (r *explainRig) seen(t *testing.T) (before, after map[Destination]bool) {
 func (r *explainRig) send(t *testing.T, to []Destination) map[Destination]bool {
 	t.Helper()
 	r.watch(t)
-	before, after := map[Destination]bool{}, map[Destination]bool{}
-	for end := time.Now().Add(5 * time.Second); ; before, after = r.seen(t) {
+	for end := time.Now().Add(5 * time.Second); ; {
+		before, _ := r.seen(t)
 		missing := 0
 		err := r.web.Do(func() error {
 			for _, d := range to {
@@ -144,7 +144,7 @@ func (r *explainRig) send(t *testing.T, to []Destination) map[Destination]bool {
 		case err != nil:
 			t.Fatal(err)
 		case missing == 0: // one that was under way may have gone on since
-			_, after = r.seen(t)
+			_, after := r.seen(t)
 			return after
 		case time.Now().After(end):
 			t.Fatalf("%d of %v do not arrive", missing, to)

@@ -85,7 +85,7 @@ func fromServer(f flows.Flow) bool { return f.Src.Port() < ephemeral && f.Dst.Po
 // several bridges is denied when it is on all of them.
 func (j *judge) denies(f flows.Flow) bool {
 	src, to := f.Src.Addr(), f.To.Addr()
-	if to.IsMulticast() || to == broadcast { // nobody answers from there
+	if to.IsMulticast() || to == broadcast() { // nobody answers from there
 		return false
 	}
 	asked := j.holders[src]
@@ -100,7 +100,7 @@ func (j *judge) denies(f flows.Flow) bool {
 	return len(asked) > 0
 }
 
-var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+func broadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
 // strangers are the fenced bridges to whose network an address belongs that is neither a container's nor the host's.
 func (j *judge) strangers(src netip.Addr) []holder {

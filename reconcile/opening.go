@@ -38,7 +38,7 @@ func (o Opener) Host(a netip.Addr) bool { return o.host[a.Unmap().WithZone("")] 
 // clause in the grammar (GRE, SCTP, …) are allowed with all others to that destination.
 func (o Opener) Token(d Destination, names []string) (policy.Token, bool) {
 	addr, ok := plain(d.Addr)
-	if !ok || addr.IsMulticast() || addr.IsUnspecified() || addr == broadcast {
+	if !ok || addr.IsMulticast() || addr.IsUnspecified() || addr == broadcast() {
 		return policy.Token{}, false
 	}
 	t := policy.Token{Dest: policy.Literal{First: addr, Last: addr}, Clause: clauseFor(d)}

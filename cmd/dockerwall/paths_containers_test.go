@@ -133,10 +133,10 @@ func sharedNamespace(c *course, t *testing.T, f family) {
 	for address, want := range map[string]result.Outcome{to: result.OK, denied: result.Timeout} {
 		eventually(t, func() error {
 			r, err := b.Probe(t.Context(), "tcp", address, "-timeout", moment.String())
-			if err != nil || r.Outcome != want {
-				return fmt.Errorf("%s: %+v, %v", address, r, err)
+			if err == nil && r.Outcome != want {
+				err = fmt.Errorf("%s: %+v", address, r)
 			}
-			return nil
+			return err
 		})
 	}
 	c.on(web, "*").reaches(t, act("tcp "+denied))
