@@ -42,6 +42,9 @@ Files and labels are checked without root, a daemon, Docker or a network; runnin
 Engine's socket only. A Compose file is taken as it is: variables, extends and include are filled in by
 "docker compose config" only. Rules are explained in docs/check.md.
 
+For CI there are -o github, annotations of a pull request, and -o sarif, for code scanning. Running
+containers are judged by the same settings as the daemon's: give the same flags or variables.
+
 Exits 5 where there are errors or warnings, with --strict also where there are notes; 1 where something
 cannot be read.`
 
