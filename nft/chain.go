@@ -1,14 +1,23 @@
 package nft
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // sourceRules are the rules that one source adds to the chain of every container that follows it,
 // without their verdicts.
 type sourceRules struct {
-	deny    [][]clause // any hook
-	open    [][]clause // allows in any hook
-	literal [][]clause // allows when forwarded, also after DNAT
-	name    [][]clause // allows when forwarded and not redirected
+	deny    []match // any hook
+	open    []match // allows in any hook
+	literal []match // allows when forwarded, also after DNAT
+	name    []match // allows when forwarded and not redirected
+}
+
+// match is a rule without its verdict, and what asks for it.
+type match struct {
+	clauses []clause
+	why     *origin
 }
 
 // rulesOf compiles a source for containers with endpoints of the given families.
@@ -18,59 +27,61 @@ func rulesOf(owner string, s Source, fams []family) (sourceRules, []Set) {
 	for _, f := range fams {
 		for _, m := range matchSets(owner, true, s.Deny, f) {
 			sets = append(sets, m.Set)
-			out.deny = append(out.deny, m.clauses())
+			out.deny = append(out.deny, match{m.clauses(), m.origin(true)})
 			for _, original := range m.original() {
-				out.deny = append(out.deny, append([]clause{dnatted()}, original...))
+				out.deny = append(out.deny, match{append([]clause{dnatted()}, original...), m.origin(true)})
 			}
 		}
 		for _, m := range matchSets(owner, false, s.Allow, f) {
 			sets = append(sets, m.Set)
 			out.allow(m)
 		}
-		out.deny = append(out.deny, internet(s.Deny.Internet, f)...)
-		out.name = append(out.name, internet(s.Allow.Internet, f)...)
+		out.deny = append(out.deny, internet(s.Deny.Internet, f, true)...)
+		out.name = append(out.name, internet(s.Allow.Internet, f, false)...)
 	}
-	out.deny = append(out.deny, wide(s.Deny)...)
-	out.open = append(out.open, wide(s.Allow)...)
+	out.deny = append(out.deny, wide(s.Deny, true)...)
+	out.open = append(out.open, wide(s.Allow, false)...)
 	return out, sets
 }
 
 func (r *sourceRules) allow(m matchSet) {
+	one := match{m.clauses(), m.origin(false)}
 	switch {
 	case m.kind == resolvers: // also one that is a published port, which Docker 29 redirects
-		r.open = append(r.open, m.clauses())
+		r.open = append(r.open, one)
 		for _, original := range m.original() {
-			r.open = append(r.open, append([]clause{dnatted()}, original...))
+			r.open = append(r.open, match{append([]clause{dnatted()}, original...), one.why})
 		}
 	case m.kind.opensHost():
-		r.open = append(r.open, m.clauses())
+		r.open = append(r.open, one)
 	case m.kind == names:
-		r.name = append(r.name, m.clauses())
+		r.name = append(r.name, one)
 	default:
-		r.literal = append(r.literal, m.clauses())
+		r.literal = append(r.literal, one)
 	}
 }
 
 // internet is "oif != 0 ip daddr != @not_public4", narrowed.
-func internet(clauses []Clause, f family) [][]clause {
-	var out [][]clause
+func internet(clauses []Clause, f family, deny bool) []match {
+	var out []match
 	for _, c := range clauses {
-		match := []clause{toHost(false), notIn(notPublicSet(f), daddr(f))}
-		out = append(out, append(match, f.narrow(c)...))
+		clauses := append([]clause{toHost(false), notIn(notPublicSet(f), daddr(f))}, f.narrow(c)...)
+		out = append(out, match{clauses, &origin{deny: deny, word: "_internet_", clause: c}})
 	}
 	return out
 }
 
 // wide is what "*" and "_host_" say, in both hooks and after DNAT.
-func wide(m Matches) [][]clause {
-	var out [][]clause
+func wide(m Matches, deny bool) []match {
+	var out []match
 	for _, c := range m.All {
-		out = append(out, family(0).narrow(c))
+		out = append(out, match{family(0).narrow(c), &origin{deny: deny, word: "*", clause: c}})
 	}
 	for _, c := range m.Host {
-		out = append(out, append([]clause{toHost(true)}, family(0).narrow(c)...))
+		why := &origin{deny: deny, word: "_host_", clause: c}
+		out = append(out, match{append([]clause{toHost(true)}, family(0).narrow(c)...), why})
 		for _, original := range narrowOriginal(c) {
-			out = append(out, append([]clause{dnatted()}, original...))
+			out = append(out, match{append([]clause{dnatted()}, original...), why})
 		}
 	}
 	return out
@@ -79,7 +90,7 @@ func wide(m Matches) [][]clause {
 // containerFragment is all that belongs to one container.
 func (r Ruleset) containerFragment(c Container, shared map[string]Source) *Fragment {
 	name := chainOf(c.ID)
-	f := &Fragment{Owner: name, Title: c.title()}
+	f := &Fragment{Owner: name, Title: c.title(), Who: cmp.Or(comment(c.Name), c.ID)}
 	if c.Mode == Off {
 		f.Chains = []Chain{{Name: name, Rules: []Rule{rule(accept())}}}
 		return f
@@ -132,24 +143,26 @@ func (c Container) families() []family {
 // opens the host too, then what counts for forwarded packets only.
 func policyRules(sources []sourceRules, deny string) []Rule {
 	var rules []Rule
-	each := func(pick func(sourceRules) [][]clause, then clause) {
+	each := func(pick func(sourceRules) []match, then clause) {
 		for _, s := range sources {
-			for _, match := range pick(s) {
-				rules = append(rules, rule(append(slices.Clone(match), then)...))
+			for _, m := range pick(s) {
+				one := rule(append(slices.Clone(m.clauses), then)...)
+				one.why = m.why
+				rules = append(rules, one)
 			}
 		}
 	}
-	each(func(s sourceRules) [][]clause { return s.deny }, goTo(deny))
-	each(func(s sourceRules) [][]clause { return s.open }, accept())
+	each(func(s sourceRules) []match { return s.deny }, goTo(deny))
+	each(func(s sourceRules) []match { return s.open }, accept())
 	forwarded := slices.ContainsFunc(sources, func(s sourceRules) bool { return len(s.literal)+len(s.name) > 0 })
 	if forwarded {
 		rules = append(rules, rule(toHost(true), goTo(deny)))
 	}
-	each(func(s sourceRules) [][]clause { return s.literal }, accept())
+	each(func(s sourceRules) []match { return s.literal }, accept())
 	if slices.ContainsFunc(sources, func(s sourceRules) bool { return len(s.name) > 0 }) {
 		rules = append(rules, rule(dnatted(), goTo(deny)))
 	}
-	each(func(s sourceRules) [][]clause { return s.name }, accept())
+	each(func(s sourceRules) []match { return s.name }, accept())
 	return append(rules, rule(goTo(deny)))
 }
 

@@ -107,6 +107,7 @@ func ifname(s string) string               { return (s + strings.Repeat("\x00", 
 func addrBytes(a netip.Addr) string        { return string(a.AsSlice()) }
 func protoBytes(p uint8) string            { return string([]byte{p}) }
 func portBytes(p uint16) string            { return string(binary.BigEndian.AppendUint16(nil, p)) }
+func portFrom(key string) uint16           { return binary.BigEndian.Uint16([]byte(key)) }
 func isFamily(a netip.Addr, f family) bool { return a.Is4() == (f == v4) }
 
 // protoName is the name nft prints for a protocol number.

@@ -39,7 +39,7 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 
 func chainText(c Chain) string {
 	var b strings.Builder
-	writeChain(&b, c)
+	writeChain(&b, c, func(Rule) string { return "" })
 	return b.String()
 }
 

@@ -23,12 +23,16 @@ func (t Table) String() string {
 func (t Table) print(b *strings.Builder, name string) {
 	fmt.Fprintf(b, "table %s {", name)
 	for _, f := range t.Fragments {
-		f.print(b)
+		note := func(Rule) string { return "" }
+		if f.Who != "" {
+			note = t.notesOf(f).note
+		}
+		f.print(b, note)
 	}
 	b.WriteString("\n}\n")
 }
 
-func (f *Fragment) print(b *strings.Builder) {
+func (f *Fragment) print(b *strings.Builder, note func(Rule) string) {
 	if f.Title != "" {
 		fmt.Fprintf(b, "\n\t# %s\n", f.Title)
 	} else {
@@ -44,7 +48,7 @@ func (f *Fragment) print(b *strings.Builder) {
 	}
 	for i, c := range f.Chains {
 		separate(b, i+len(f.Counters)+len(f.Sets))
-		writeChain(b, c)
+		writeChain(b, c, note)
 	}
 }
 
@@ -152,13 +156,13 @@ func (t keyType) formatRange(first, last string) string {
 	return t.format(first) + "-" + t.format(last)
 }
 
-func writeChain(b *strings.Builder, c Chain) {
+func writeChain(b *strings.Builder, c Chain, note func(Rule) string) {
 	fmt.Fprintf(b, "\tchain %s {\n", c.Name)
 	if c.Hook != NoHook {
 		fmt.Fprintf(b, "\t\t%s\n", c.hookText())
 	}
 	for _, r := range c.Rules {
-		fmt.Fprintf(b, "\t\t%s\n", r)
+		fmt.Fprintf(b, "\t\t%s%s\n", r, note(r))
 	}
 	b.WriteString("\t}\n")
 }

@@ -20,6 +20,7 @@ type Table struct {
 type Fragment struct {
 	Owner    string // "" or a container's chain
 	Title    string // for people
+	Who      string // the container's name, for the notes behind its rules; "" has none
 	Counters []string
 	Sets     []Set   // sorted by Name
 	Chains   []Chain // in the order they are printed
@@ -124,6 +125,7 @@ func (h Hook) String() string { return [...]string{"", "forward", "input", "outp
 type Rule struct {
 	text    string
 	clauses []clause
+	why     *origin // for people; nil if no token asks for it
 }
 
 // rule joins clauses; empty ones are left out.
@@ -159,7 +161,7 @@ func (t Table) Untitled() Table {
 	untitled := func(fragments []*Fragment) (out []*Fragment) {
 		for _, f := range fragments {
 			plain := *f
-			plain.Title = ""
+			plain.Title, plain.Who = "", ""
 			out = append(out, &plain)
 		}
 		return out

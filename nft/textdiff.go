@@ -8,7 +8,7 @@ import (
 
 // TextDiff compares two prints of tables object by object: lines that are only in from come behind
 // "-", those only in to behind "+", under the object they stand in and, for rules, between their
-// neighbours. Titles and the order of objects do not count; elements of sets are lines of their own.
+// neighbours. Titles, notes behind rules and the order of objects do not count; elements of sets are lines of their own.
 // The result is "" if nothing differs.
 func TextDiff(from, to string) string {
 	before, after := objectsIn(from), objectsIn(to)
@@ -71,10 +71,19 @@ func objectsIn(text string) []*object {
 			if strings.HasPrefix(line, "table ") {
 				table = line
 			}
-			now.lines = append(now.lines, line)
+			now.lines = append(now.lines, unnoted(line))
 		}
 	}
 	return out
+}
+
+// unnoted is a line without the note behind it, which has no quotation mark; one within quotes is a text's own.
+func unnoted(line string) string {
+	quoted := strings.LastIndexByte(line, '"') + 1
+	if i := strings.Index(line[quoted:], " # "); i >= 0 {
+		return line[:quoted+i]
+	}
+	return line
 }
 
 func (o *object) writeWhole(b *strings.Builder, sign string) {

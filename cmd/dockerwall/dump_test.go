@@ -78,10 +78,22 @@ func TestADumpIsWhatTheDaemonCommits(t *testing.T) {
 		}
 	})
 	t.Run("the same as the live table", func(t *testing.T) {
-		titles := regexp.MustCompile(`(?m)^\t# .*\n`)
 		live := w.output(t, exitOK, "nft", "dump", "--live")
-		if diff := cmp.Diff(titles.ReplaceAllString(before, ""), titles.ReplaceAllString(live, "")); diff != "" {
+		if diff := nft.TextDiff(before, live); diff != "" || !strings.Contains(live, "chain c_") {
 			t.Errorf("(-dump +live):\n%s", diff)
+		}
+	})
+	t.Run("each rule of a container says whose it is", func(t *testing.T) {
+		rules := regexp.MustCompile(`(?m)^\tchain c_\w+ \{\n((?:\t\t.*\n)+)`).FindAllStringSubmatch(before, -1)
+		for _, chain := range rules {
+			for line := range strings.Lines(chain[1]) {
+				if !strings.Contains(line, " # ") {
+					t.Errorf("nothing is said of %s", line)
+				}
+			}
+		}
+		if len(rules) < 4 || !strings.Contains(before, ": !203.0.113.78\n") || !strings.Contains(before, ": 203.0.113.77:80/tcp\n") {
+			t.Errorf("%d chains, and not every token: %s", len(rules), before)
 		}
 	})
 	t.Run("nft accepts it, and lists it as the live table", func(t *testing.T) {

@@ -27,8 +27,10 @@ const dumpHelp = `Dump prints the table that the daemon would commit for the hos
 needs neither the daemon nor the nft program and changes nothing. Settings count as for "run": give the
 same flags or variables that the daemon has.
 
-Addresses of names come from the live table when there is one, else the names are resolved now. Table
-flags, counter values and elements that packets add are left out, so that two dumps compare and
+Behind each rule of a container stands whose it is and which tokens ask for it: of names those that have
+an address now, of addresses what is left of them once overlaps are merged. Addresses of names come from
+the live table when there is one, else the names are resolved now. Table flags, counter values and
+elements that packets add are left out, so that two dumps compare and
 
     dockerwall nft dump | nft -c -f -
 
