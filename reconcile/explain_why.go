@@ -97,7 +97,18 @@ func (i *Inquiry) because(p probe) (failed, why string) {
 	if i.state.Config.Default.Void {
 		return StepPolicy, "no token allows it; of DEFAULT_OUTBOUND no allow counts, because of a denial that is not understood"
 	}
-	return StepPolicy, "no token allows it"
+	return StepPolicy, noToken + i.slip()
+}
+
+const noToken = "no token allows it"
+
+// slip says that something in the labels was not understood: what was meant may be what is missed.
+func (i *Inquiry) slip() string {
+	n := slices.IndexFunc(i.labels.problems, func(p policy.Problem) bool { return p.Severity == policy.Error })
+	if n < 0 {
+		return ""
+	}
+	return ", and its labels have a mistake: " + i.labels.problems[n].String()
 }
 
 // elsewhere are the tokens that would allow the packet, were its destination not this host.
@@ -161,7 +172,7 @@ func (i *Inquiry) unaddressed(held nft.Lookup) {
 		i.step(StepPolicy, StepOK, "%s allows the name", told(naming))
 		i.out.Verdict, i.out.Failed, i.out.Remedy = Denied, StepDNS, "check the name and the resolvers; its addresses are opened as soon as there are any"
 	case len(others) == 0:
-		i.step(StepPolicy, StepFail, "no token allows it")
+		i.step(StepPolicy, StepFail, "%s", noToken+i.slip())
 		i.out.Verdict, i.out.Failed = Denied, StepPolicy
 		i.out.Remedy = "name the destination in the label"
 		if lost, remedy := i.closed(); lost != "" {
