@@ -120,11 +120,12 @@ func doubts(r Record, t policy.Token) string {
 }
 
 // metadata are the addresses at which clouds tell machines about themselves: the common one (EC2, Google, Azure,
-// OpenStack and others), EC2's of IPv6, ECS's and Alibaba's.
+// OpenStack and others), EC2's of IPv6, ECS's, both of EKS (Pod Identity), Alibaba's, and that of Azure's WireServer.
 func metadata() []netip.Addr {
 	return []netip.Addr{
 		netip.AddrFrom4([4]byte{169, 254, 169, 254}), netip.MustParseAddr("fd00:ec2::254"),
-		netip.AddrFrom4([4]byte{169, 254, 170, 2}), netip.AddrFrom4([4]byte{100, 100, 100, 200}),
+		netip.AddrFrom4([4]byte{169, 254, 170, 2}), netip.AddrFrom4([4]byte{169, 254, 170, 23}), netip.MustParseAddr("fd00:ec2::23"),
+		netip.AddrFrom4([4]byte{100, 100, 100, 200}), netip.AddrFrom4([4]byte{168, 63, 129, 16}),
 	}
 }
 

@@ -115,8 +115,9 @@ func TestSuggestedTokens(t *testing.T) {
 			},
 		},
 		"a stranger's resolver and a metadata service are notes": {
-			seen:  []string{"udp 9.9.9.9:53", "tcp 169.254.169.254:80"},
-			notes: []string{"dns bypass", "`9.9.9.9:53/udp`", "metadata service", "`169.254.169.254:80/tcp`"},
+			seen: []string{"udp 9.9.9.9:53", "tcp 169.254.169.254:80", "tcp 169.254.170.23:80", "tcp 168.63.129.16:80 www.example.com"},
+			notes: []string{"dns bypass", "`9.9.9.9:53/udp`", "metadata service", "`169.254.169.254:80/tcp`",
+				"169.254.170.23, port 80/tcp: a cloud's metadata service", "www.example.com (168.63.129.16), port 80/tcp: a cloud's metadata service"},
 		},
 		"a protocol that the grammar has no word for is a note": {
 			seen:  []string{"gre 192.0.2.1"},
