@@ -70,7 +70,7 @@ func (j *judge) record(r Record) {
 	if !ok {
 		return
 	}
-	if r.Host {
+	if r.Host = r.Host || t.Dest == policy.Host; r.Host { // which got the address later, or has it no more
 		t.Dest = policy.Host
 	}
 	if d, denied := j.denied(r); denied {

@@ -188,6 +188,20 @@ func TestSuggestedTokens(t *testing.T) {
 	}
 }
 
+// TestAnAddressThatTheHostGotLaterIsTheHosts: a token that the label has by now is not suggested again, for a label with
+// one token twice is not taken for a good one.
+func TestAnAddressThatTheHostGotLaterIsTheHosts(t *testing.T) {
+	c := Case{Existing: "_host_:80/tcp", Token: opener().Token}
+	for _, to := range []string{"172.17.0.1:80", "172.17.0.1:8000", "172.17.0.1:9000"} {
+		r := seen(t, "tcp "+to)
+		r.Host = false
+		c.Observed.Records = append(c.Observed.Records, r)
+	}
+	if got := Suggest(c).Outbound; got != "_host_:80/tcp, _host_:8000/tcp, _host_:9000/tcp" {
+		t.Error(got)
+	}
+}
+
 func TestASuggestedLabelIsTheOldOneAndTheTokens(t *testing.T) {
 	open := opener()
 	rapid.Check(t, func(t *rapid.T) {
