@@ -98,12 +98,21 @@ const askedOfLate = 24 * time.Hour
 
 // own are a record's names that may be suggested. Names are whoever's who asked for them, and whoever runs a zone gives it
 // any address: where it is known what the container asked for, no other name counts, so that nobody's neighbour can have
-// his own name suggested. Where that is not known, all do.
+// his own name suggested. Where that is not known of late, others do too, behind those that it ever asked for: some
+// programs ask once, and connect for days.
 func (j *judge) own(r Record) []string {
-	if r.Last.Sub(j.c.Observed.AskedLast) > askedOfLate {
-		return r.Names
+	var own, others []string
+	for _, name := range r.Names {
+		if j.asked[name] {
+			own = append(own, name)
+		} else {
+			others = append(others, name)
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(r.Names), func(name string) bool { return !j.asked[name] })
+	if r.Last.Sub(j.c.Observed.AskedLast) > askedOfLate {
+		own = append(own, others...)
+	}
+	return own
 }
 
 // doubts says why a destination should be looked at before it is allowed, "" when there is nothing to say.

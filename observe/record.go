@@ -109,7 +109,7 @@ func (h *observed) add(t Target, d Denial, names []string) {
 		r = &Record{Target: t, First: d.Time}
 		h.records[t] = r
 	}
-	r.Names = merged(names, r.Names)
+	r.Names = h.merged(names, r.Names)
 	r.Host, r.Audit = d.Host, d.Audit
 	r.Last = later(r.Last, d.Time)
 	r.Packets += d.Packets
@@ -117,20 +117,26 @@ func (h *observed) add(t Target, d Denial, names []string) {
 	h.last = later(h.last, d.Time)
 }
 
-// merged are the first few of fresh and then of old, each once. The arguments are not changed.
-func merged(fresh, old []string) []string {
+// merged are a few of fresh and then of old, each once. Where there is no room for all, names that the subject asked for
+// stay: others give their names to any address. The arguments are not changed.
+func (h *observed) merged(fresh, old []string) []string {
 	if len(fresh) == 0 {
 		return old
 	}
-	out := make([]string, 0, maxNames)
+	out := make([]string, 0, len(fresh)+len(old))
 	for _, list := range [][]string{fresh, old} {
 		for _, name := range list {
-			if len(out) < maxNames && !slices.Contains(out, name) {
+			if !slices.Contains(out, name) {
 				out = append(out, name)
 			}
 		}
 	}
-	return out
+	for n := len(out) - 1; n >= 0 && len(out) > maxNames; n-- {
+		if _, asked := h.asked[out[n]]; !asked {
+			out = slices.Delete(out, n, n+1)
+		}
+	}
+	return out[:min(len(out), maxNames)]
 }
 
 func later(a, b time.Time) time.Time {

@@ -150,6 +150,23 @@ func TestNobodyPushesOutWhatOthersSent(t *testing.T) {
 	}
 }
 
+// TestNobodyPushesOutTheNameThatWasAskedFor: who runs a zone calls any address as he likes.
+func TestNobodyPushesOutTheNameThatWasAskedFor(t *testing.T) {
+	c := newClock()
+	s := OpenStore(StoreOptions{Now: func() time.Time { return c.now }, Whose: func(Question) (Asker, bool) { return Asker{Subject: webApp}, true }})
+	s.asked(Question{Name: "shop.example.com", Time: c.now})
+	for _, names := range [][]string{
+		{"shop.example.com"}, {"a.evil.example", "b.evil.example", "c.evil.example"}, {"d.evil.example", "e.evil.example", "f.evil.example"},
+	} {
+		c.pass(time.Second)
+		s.Add([]Denial{c.denied(webApp, "192.0.2.1:443", names...)})
+	}
+	want := []string{"d.evil.example", "e.evil.example", "f.evil.example", "shop.example.com"}
+	if diff := cmp.Diff(want, s.Observed()[0].Records[0].Names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
 func TestTextsOfOthersAreKeptWithinBounds(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
 	s, _ := c.open(t, dir)

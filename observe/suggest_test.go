@@ -188,6 +188,17 @@ func TestSuggestedTokens(t *testing.T) {
 	}
 }
 
+// TestNamesOfOthersStandBehindThoseThatWereEverAskedFor: a program that asks once and connects for days must not have a
+// name suggested that a neighbour gave its destination since.
+func TestNamesOfOthersStandBehindThoseThatWereEverAskedFor(t *testing.T) {
+	c := Case{Token: opener().Token}
+	c.Observed.Asked, c.Observed.AskedLast = []string{"shop.example.com"}, newClock().now.Add(-askedOfLate-time.Hour)
+	c.Observed.Records = []Record{seen(t, "tcp 192.0.2.1:443 evil.example shop.example.com"), seen(t, "tcp 192.0.2.2:443 cdn.example.net")}
+	if got := Suggest(c).Outbound; got != "cdn.example.net:443/tcp, shop.example.com:443/tcp" {
+		t.Error(got)
+	}
+}
+
 // TestAnAddressThatTheHostGotLaterIsTheHosts: a token that the label has by now is not suggested again, for a label with
 // one token twice is not taken for a good one.
 func TestAnAddressThatTheHostGotLaterIsTheHosts(t *testing.T) {
