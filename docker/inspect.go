@@ -46,6 +46,9 @@ func (i *inspector) complete(c *Container) {
 	own := i.known[c.ID]
 	c.Resolvers, c.Privileged = slices.Clone(own.resolvers), own.privileged
 	c.CapAdd, c.PidMode = slices.Clone(own.capAdd), own.pidMode
+	if own.image != "" && c.Image == c.ImageID { // as the listing has it once the reference means another image
+		c.Image = own.image
+	}
 }
 
 // follow takes a new listing: running containers not known yet are to be inspected, others are
@@ -190,9 +193,10 @@ type own struct {
 	privileged bool
 	capAdd     []string
 	pidMode    string
+	image      string // the reference
 }
 
-// ordinary says that nothing is the container's own.
+// ordinary says that nothing is the container's own, but for its image.
 func (o own) ordinary() bool {
 	return len(o.resolvers) == 0 && !o.privileged && len(o.capAdd) == 0 && o.pidMode == ""
 }
@@ -203,6 +207,9 @@ func ownFrom(answer container.InspectResponse) own {
 		return own{}
 	}
 	out := own{privileged: answer.HostConfig.Privileged, pidMode: string(answer.HostConfig.PidMode)}
+	if answer.Config != nil {
+		out.image = answer.Config.Image
+	}
 	for _, server := range answer.HostConfig.DNS {
 		if a := parseAddr(server); a.IsValid() {
 			out.resolvers = append(out.resolvers, a)

@@ -56,6 +56,19 @@ func TestARealEngineIsFollowed(t *testing.T) {
 	if err != nil || labels[got.ImageID]["dockerwall.outbound"] != "*" {
 		t.Errorf("image labels %v, %v", labels, err)
 	}
+	// The listing has the image's ID in place of a reference that means another image by now.
+	if err := engine.ImportProbe(t.Context(), "newer", "LABEL a=newer"); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"tag", "newer", lab.ProbeImage}, {"rename", "web", "renamed"}} {
+		if _, err := engine.CLI(t.Context(), command...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h = f.eventually("the new name", func(h docker.Host) bool { return len(h.Containers) == 1 && h.Containers[0].Name == "renamed" })
+	if again := h.Containers[0]; again.Image != got.Image || again.ImageID != got.ImageID {
+		t.Errorf("image %q (%s), was %q (%s)", again.Image, again.ImageID, got.Image, got.ImageID)
+	}
 	if err := c.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
