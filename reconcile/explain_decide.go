@@ -23,6 +23,7 @@ func (i *Inquiry) decide(held nft.Lookup) {
 	if denied >= 0 {
 		failed = i.denial(i.probes[denied])
 	}
+	i.apart(i.probes[max(allowed, 0)])
 	i.resolution()
 	switch passing := i.passing(); {
 	case i.differs(held):

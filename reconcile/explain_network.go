@@ -195,6 +195,20 @@ func (i *Inquiry) trivial(a netip.Addr) bool {
 	return true
 }
 
+// apart tells of an address on another bridge network, to which Docker forwards nothing by itself: neither verdict nor token
+// are about that.
+func (i *Inquiry) apart(p probe) {
+	if p.host || p.stays || p.free != "" {
+		return
+	}
+	for _, n := range i.state.Docker.Networks {
+		if n.Bridge != "" && holds(plainPrefixes(n.Subnets), p.packet.Dst) {
+			i.step(StepNetwork, StepInfo, "%s is on %s: Docker itself keeps bridge networks apart; who is to reach it is best on that network too", p.packet.Dst, n.Name)
+			return
+		}
+	}
+}
+
 func noAddress(a netip.Addr) string {
 	family := "IPv6"
 	if a.Is4() {

@@ -95,6 +95,8 @@ func TestAnExplanationSaysWhichStepDecides(t *testing.T) {
 		"a name that is this host":               {"host.example.net", "", "host.example.net:80/tcp", Denied, StepDNS, "_host_:80/tcp, [64:ff9b::c633:6401]:80/tcp", []string{"no answer can open 172.17.0.1 (host)", "which _host_ opens"}},
 		"a private name by a wildcard":           {"*.example.net", "", "intra.example.net:80/tcp", Denied, StepDNS, "intra.example.net:80/tcp", []string{"(private)", "a name in full can"}},
 		"a name on another Docker network":       {"cache.example.net", "", "cache.example.net:80/tcp", Denied, StepDNS, "172.18.0.2:80/tcp", []string{"(docker)"}},
+		"a container of another network":         {"172.18.0.0/16", "", "172.18.0.2:80/tcp", Allowed, "", "", []string{"172.18.0.2 is on other: Docker itself keeps bridge networks apart"}},
+		"the same, denied":                       {"", "", "172.18.0.2:80/tcp", Denied, StepPolicy, "172.18.0.2:80/tcp", []string{"172.18.0.2 is on other: Docker itself keeps bridge networks apart"}},
 		"a neighbour":                            {"", "", "172.17.0.3:80", Allowed, "", "", []string{"172.17.0.3 is on the same network"}},
 		"a host's address, in full":              {"172.17.0.1:80", "", "172.17.0.1:80/tcp", Allowed, "", "", []string{"a port that another container publishes"}},
 		"a void default":                         {"", "203.0.113.10, !10.0.0.999", "203.0.113.10:443/tcp", Denied, StepPolicy, "203.0.113.10:443/tcp", []string{"of DEFAULT_OUTBOUND no allow counts"}},
