@@ -48,7 +48,7 @@ func (w *walker) value(n *yaml.Node) *yaml.Node {
 type pair struct{ key, value *yaml.Node }
 
 // pairs are those of a mapping, with what it merges by "<<"; of two with one key the first counts, its own before
-// merged ones. Whatever is not a mapping has none.
+// merged ones. What Compose's "!reset" takes away is not there. Whatever is not a mapping has none.
 func (w *walker) pairs(n *yaml.Node) []pair {
 	seen := map[string]bool{}
 	return w.merged(nil, n, seen, 0)
@@ -71,7 +71,9 @@ func (w *walker) merged(out []pair, n *yaml.Node, seen map[string]bool, depth in
 			merges = append(merges, value)
 		case !seen[key.Value]:
 			seen[key.Value] = true
-			out = append(out, pair{key, value})
+			if value.Tag != "!reset" {
+				out = append(out, pair{key, value})
+			}
 		}
 	}
 	for _, m := range merges {
