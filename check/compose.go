@@ -34,8 +34,16 @@ func (p Project) Check(o Options) []Finding {
 	return ordered(c.findings)
 }
 
-// undeployed reports labels that containers do not get.
+// undeployed reports labels that containers do not get, or of which nothing is made there.
 func (s service) undeployed(add func(Finding)) {
+	for _, l := range s.build {
+		if policy.IsLabel(l.key) || policy.Resembles(l.key) != "" {
+			add(Finding{
+				Rule: RuleBuildLabels, Severity: Warning, Label: l.key,
+				Message: "labels under build are the image's, which are ignored: it does nothing", Remedy: "put it under labels of the service itself, or trust all images (TRUST_IMAGE_LABELS=true)",
+			}.at(l.at))
+		}
+	}
 	for _, l := range s.deploy {
 		if policy.IsLabel(l.key) || policy.Resembles(l.key) != "" {
 			add(Finding{

@@ -9,6 +9,7 @@ import (
 const (
 	RuleApex          = "wildcard-without-apex"
 	RuleAudit         = "mode-audit"
+	RuleBuildLabels   = "build-labels"
 	RuleComposeOnly   = "needs-compose"
 	RuleCovered       = "covered-token"
 	RuleDeployLabels  = "deploy-labels"

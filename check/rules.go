@@ -9,6 +9,7 @@ func ownRules() []Rule {
 	return []Rule{
 		{ID: RuleApex, Severity: Note, Title: "a wildcard without the name itself", Help: "`*.example.com` is every name below example.com, not example.com, which the older program of this name allowed with it."},
 		{ID: RuleAudit, Severity: Note, Title: "the container is only watched", Help: "With `dockerwall.mode=audit` nothing is denied."},
+		{ID: RuleBuildLabels, Severity: Warning, Title: "a label under build", Help: "Labels under `build` are the image's, and those are ignored unless `TRUST_IMAGE_LABELS=true`."},
 		{ID: RuleComposeOnly, Severity: Note, Title: "a part that Compose fills in", Help: "`extends`, `include` and `label_file` are not followed; the output of `docker compose config` has them."},
 		{ID: RuleCovered, Severity: Note, Title: "a token that another covers", Help: "It makes a policy look narrower than it is."},
 		{ID: RuleDeployLabels, Severity: Error, Title: "a label under deploy", Help: "Labels under `deploy` are those of the Swarm service; its containers do not get them."},

@@ -14,6 +14,7 @@ import (
 type service struct {
 	name     string
 	labels   []label
+	build    []label // under build.labels
 	deploy   []label // under deploy.labels
 	mode     string  // network_mode
 	networks []string
@@ -40,6 +41,8 @@ func (r *reader) service(p pair) {
 		switch field.key.Value {
 		case "labels":
 			s.labels = r.labels(field.value)
+		case "build":
+			s.build = r.labels(r.get(field.value, "labels"))
 		case "deploy":
 			s.deploy = r.labels(r.get(field.value, "labels"))
 		case "network_mode":
