@@ -45,7 +45,11 @@ func Suggest(c Case) api.Suggestion {
 		From: c.Observed.Since, Until: c.Until, Mode: c.Mode, Existing: c.Existing,
 	}
 	tokens := j.tokens()
-	label, kept := fitting(c.Existing, tokens)
+	added := make([]policy.Token, 0, len(tokens))
+	for _, t := range tokens {
+		added = append(added, t.Token)
+	}
+	label, kept := Extended(c.Existing, added)
 	out.Outbound = label
 	if kept < len(tokens) {
 		j.note(fmt.Sprintf("%d more destinations are not suggested: a label cannot have so many, or should not; think of ranges or wildcards", len(tokens)-kept))
@@ -59,8 +63,9 @@ func Suggest(c Case) api.Suggestion {
 	return out
 }
 
-// fitting is the existing label and as many tokens, from the first, as a label can have without making it worse.
-func fitting(existing string, tokens []token) (string, int) {
+// Extended is an existing label and as many tokens, from the first, as a label can have without making it worse, and how
+// many these are. The tokens must not be in it yet.
+func Extended(existing string, tokens []policy.Token) (label string, kept int) {
 	line := oneLine(existing)
 	before, was := policy.Parse(line)
 	n := min(len(tokens), maxTokens)
@@ -74,7 +79,7 @@ func fitting(existing string, tokens []token) (string, int) {
 	return line, 0
 }
 
-func joined(line string, tokens []token) string {
+func joined(line string, tokens []policy.Token) string {
 	parts := make([]string, 0, len(tokens)+1)
 	if line != "" {
 		parts = append(parts, line)

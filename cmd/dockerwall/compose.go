@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/observe"
 	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
 )
@@ -29,6 +31,7 @@ func composeValue(s string) string { return strings.ReplaceAll(labelText(s), "$"
 type override struct {
 	project  string
 	services map[string]string // the label of each
+	out      map[string]int    // tokens of its containers that had no room in it, where there are any
 }
 
 // printCompose prints a complete override file for what docker compose manages; a document for each project. The rest are
@@ -51,6 +54,11 @@ func printCompose(to streams, all []api.Suggestion) error {
 	}
 	for _, s := range others {
 		fmt.Fprintf(to.out, "# %s (%s) is not docker compose's:\n#   %s\n", clean(s.Container), clean(s.Image), relabelled(s))
+	}
+	for _, f := range files {
+		for _, service := range slices.Sorted(maps.Keys(f.out)) {
+			fmt.Fprintf(to.err, "note on %s: %d more destinations of its containers have no room in one label; think of ranges or wildcards\n", clean(service), f.out[service])
+		}
 	}
 	for _, s := range all {
 		for _, note := range s.Notes {
@@ -84,9 +92,13 @@ func overrides(all []api.Suggestion) (files []override, others []api.Suggestion)
 			continue
 		}
 		if byProject[k.project].services == nil {
-			byProject[k.project] = override{k.project, map[string]string{}}
+			byProject[k.project] = override{k.project, map[string]string{}, map[string]int{}}
 		}
-		byProject[k.project].services[k.service] = oneLabel(replicas)
+		label, out := oneLabel(replicas)
+		byProject[k.project].services[k.service] = label
+		if out > 0 {
+			byProject[k.project].out[k.service] = out
+		}
 	}
 	for _, f := range byProject {
 		files = append(files, f)
@@ -95,19 +107,19 @@ func overrides(all []api.Suggestion) (files []override, others []api.Suggestion)
 	return files, others
 }
 
-// oneLabel is the label of the first replica and what the others have besides.
-func oneLabel(replicas []api.Suggestion) string {
-	label := replicas[0].Outbound
+// oneLabel is the label of the first replica and what the others have besides, as far as a label can have it: from one
+// with too many ports all names with ports would be left out. It says how many tokens that leaves out.
+func oneLabel(replicas []api.Suggestion) (label string, out int) {
+	label = replicas[0].Outbound
 	for _, s := range replicas[1:] {
 		have, _ := policy.Parse(label)
 		more, _ := policy.Parse(s.Outbound)
-		for _, t := range more.Tokens {
-			if !slices.Contains(have.Tokens, t) {
-				label += ", " + t.String()
-			}
-		}
+		fresh := slices.DeleteFunc(more.Tokens, func(t policy.Token) bool { return slices.Contains(have.Tokens, t) })
+		kept := 0
+		label, kept = observe.Extended(label, fresh)
+		out += len(fresh) - kept
 	}
-	return strings.TrimPrefix(label, ", ")
+	return label, out
 }
 
 func (f override) print(w io.Writer) error {

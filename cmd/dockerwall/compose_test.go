@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/policy"
 )
 
 // composeFile is what a test reads of an override file.
@@ -178,5 +180,28 @@ func TestSuggestSaysWhenThereIsNothing(t *testing.T) {
 				t.Errorf("%q", out.String())
 			}
 		})
+	}
+}
+
+// TestTheLabelOfManyContainersKeepsWithinBounds: of a text with too many ports all names with ports are left out, and
+// whoever is in one of the containers chooses ports to knock at.
+func TestTheLabelOfManyContainersKeepsWithinBounds(t *testing.T) {
+	scan := func(name string, first int) api.Suggestion {
+		tokens := make([]string, 0, policy.MaxClauses)
+		for i := range policy.MaxClauses - 1 {
+			tokens = append(tokens, fmt.Sprintf("a.example.com:%d/tcp", first+2*i))
+		}
+		return suggestion(name, "shop", "web", "audit", "www.example.com:443/tcp, "+strings.Join(tokens, ", "), tokens...)
+	}
+	var out, said bytes.Buffer
+	if err := printCompose(streams{out: &out, err: &said}, []api.Suggestion{scan("shop-web-1", 1001), scan("shop-web-2", 2001)}); err != nil {
+		t.Fatal(err)
+	}
+	p, problems := policy.Parse(readOverrides(t, out.String())[0]["web"])
+	if len(problems) > 0 || len(p.Tokens) != policy.MaxClauses {
+		t.Errorf("%d tokens, %v", len(p.Tokens), problems)
+	}
+	if !strings.Contains(said.String(), "note on web: ") {
+		t.Errorf("%q", said.String())
 	}
 }
