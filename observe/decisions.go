@@ -95,6 +95,9 @@ func (d *Decisions) write(text []byte) error {
 			return err
 		}
 	}
+	if info, err := d.file.Stat(); err == nil { // somebody may have emptied it: logrotate's copytruncate
+		d.size = info.Size()
+	}
 	_ = d.file.SetWriteDeadline(time.Now().Add(decisionWait)) // a file on disk has none
 	n, err := d.file.Write(text)
 	if err != nil {

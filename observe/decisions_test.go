@@ -100,6 +100,28 @@ func TestAFileThatGrowsTooLargeIsPutAside(t *testing.T) {
 	}
 }
 
+// TestAFileThatWasEmptiedIsMeasuredAnew: logrotate's copytruncate empties the file that is being written.
+func TestAFileThatWasEmptiedIsMeasuredAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "decisions.jsonl")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, maxDecisionFile-2000); err != nil {
+		t.Fatal(err)
+	}
+	d, _ := decisions(t, path)
+	d.Add(denialsOf("web", 1))
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		d.Add(denialsOf("web", 1))
+	}
+	if _, err := os.Stat(path + ".1"); err == nil {
+		t.Error("it was put aside, in place of the one before")
+	}
+}
+
 func TestDecisionsThatCannotBeWrittenAreSaidOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "absent")
 	d, said := decisions(t, filepath.Join(dir, "decisions.jsonl"))
