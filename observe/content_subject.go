@@ -33,6 +33,7 @@ func (d *decoder) subject(text []byte) error {
 			return fmt.Errorf("%q is no name", name)
 		}
 		h.asked[name] = d.past(at)
+		h.askedLast = later(h.askedLast, d.past(at))
 	}
 	for name, at := range l.Reached {
 		if _, err := netip.ParseAddr(name); err != nil && canonical(name) != name {

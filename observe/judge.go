@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -93,26 +92,9 @@ func (j *judge) record(r Record) {
 	w.see(r, named && j.asked[p.Name()])
 }
 
-// askedOfLate is how long before a record a question may be for it to be known that the container asks by itself.
-const askedOfLate = 24 * time.Hour
-
-// own are a record's names that may be suggested. Names are whoever's who asked for them, and whoever runs a zone gives it
-// any address: where it is known what the container asked for, no other name counts, so that nobody's neighbour can have
-// his own name suggested. Where that is not known of late, others do too, behind those that it ever asked for: some
-// programs ask once, and connect for days.
+// own are a record's names that may be suggested.
 func (j *judge) own(r Record) []string {
-	var own, others []string
-	for _, name := range r.Names {
-		if j.asked[name] {
-			own = append(own, name)
-		} else {
-			others = append(others, name)
-		}
-	}
-	if r.Last.Sub(j.c.Observed.AskedLast) > askedOfLate {
-		own = append(own, others...)
-	}
-	return own
+	return ownNames(r.Names, func(name string) bool { return j.asked[name] }, r.Last.Sub(j.c.Observed.AskedLast) <= askedOfLate)
 }
 
 // doubts says why a destination should be looked at before it is allowed, "" when there is nothing to say.

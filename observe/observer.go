@@ -61,6 +61,8 @@ type View struct {
 	// Container is who has a 12-digit ID; false when nobody has, or it is not known yet: its counts then wait.
 	Container func(id string) (Container, bool)
 	Names     func(netip.Addr) []string // the latest first
+	// Own are those of names that a token for a subject may have, the best first; see [Store.Own]. Nil is all.
+	Own func(s Subject, names []string) []string
 	// Token is what would allow a target, "" when nothing would, and whether it is the host's own.
 	Token  func(t Target, names []string) (token string, host bool)
 	DryRun bool

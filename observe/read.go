@@ -136,7 +136,11 @@ func (v View) complete(d *Denial) {
 		return
 	}
 	d.Names = v.Names(d.Target.Dst)
-	token, host := v.Token(d.Target, d.Names)
+	own := d.Names
+	if v.Own != nil {
+		own = v.Own(d.Subject, own)
+	}
+	token, host := v.Token(d.Target, own)
 	d.Host = host
 	if d.Reason == string(nft.Denied) {
 		d.Token = token

@@ -60,8 +60,10 @@ type observed struct {
 	outbound string
 	records  map[Target]*Record
 	asked    map[string]time.Time // when last, by name
-	reached  map[string]time.Time // names and addresses that are no news any more
-	firsts   uint64               // news since the start
+	// askedLast is the latest of those.
+	askedLast time.Time
+	reached   map[string]time.Time // names and addresses that are no news any more
+	firsts    uint64               // news since the start
 }
 
 func newObserved(s Subject, since time.Time) *observed {
@@ -197,10 +199,7 @@ func note(m map[string]time.Time, name string, at time.Time, limit int) bool {
 func (h *observed) export() Observed {
 	out := Observed{
 		Subject: h.subject, Since: h.since, Last: h.last, Outbound: h.outbound,
-		Records: make([]Record, 0, len(h.records)), Asked: slices.Sorted(maps.Keys(h.asked)),
-	}
-	for _, at := range h.asked {
-		out.AskedLast = later(out.AskedLast, at)
+		Records: make([]Record, 0, len(h.records)), Asked: slices.Sorted(maps.Keys(h.asked)), AskedLast: h.askedLast,
 	}
 	for _, r := range h.records {
 		out.Records = append(out.Records, *r)

@@ -233,6 +233,7 @@ func (s *Store) asked(q Question) {
 	s.dirty = true
 	h.last = later(h.last, q.Time)
 	note(h.asked, name, q.Time, maxAsked)
+	h.askedLast = later(h.askedLast, q.Time)
 	verdict := "asked"
 	if asker.Allowed {
 		verdict = "allowed"

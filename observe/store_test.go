@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,32 @@ func TestNobodyPushesOutTheNameThatWasAskedFor(t *testing.T) {
 	if diff := cmp.Diff(want, s.Observed()[0].Records[0].Names); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
+}
+
+// TestATokenHasANameOfTheSubjectsOwn: the token of a denial is to be copied, and a neighbour's name in it would open any
+// address.
+func TestATokenHasANameOfTheSubjectsOwn(t *testing.T) {
+	c := newClock()
+	s := OpenStore(StoreOptions{Now: func() time.Time { return c.now }, Whose: func(Question) (Asker, bool) { return Asker{Subject: webApp}, true }})
+	names := []string{"evil.example", "shop.example.com"}
+	own := func(want ...string) {
+		t.Helper()
+		d := Denial{Subject: webApp, Target: Target{Dst: netip.MustParseAddr("192.0.2.1"), Port: 443, Proto: nft.TCP}, Reason: "denied"}
+		View{
+			Names: func(netip.Addr) []string { return names }, Own: s.Own,
+			Token: func(_ Target, names []string) (string, bool) { return strings.Join(names, " "), false },
+		}.complete(&d)
+		if d.Token != strings.Join(want, " ") || !slices.Equal(d.Names, names) {
+			t.Errorf("%q, want %q; names %q", d.Token, want, d.Names)
+		}
+	}
+	own(names...) // nobody knows what it asks for
+	s.asked(Question{Name: "other.example.com", Time: c.now})
+	own()
+	s.asked(Question{Name: "shop.example.com", Time: c.now})
+	own("shop.example.com")
+	c.pass(askedOfLate + time.Second)
+	own("shop.example.com", "evil.example")
 }
 
 func TestTextsOfOthersAreKeptWithinBounds(t *testing.T) {

@@ -54,7 +54,7 @@ func (f *fence) view() (observe.View, bool) {
 			c, ok := byID[id]
 			return observe.Container{ID: c.ID, Subject: subjectOf(outcome.State, c), Audit: audited[id]}, ok
 		},
-		Names: f.resolver.CalledOf,
+		Names: f.resolver.CalledOf, Own: f.store.Own,
 		Token: func(t observe.Target, names []string) (string, bool) {
 			host := opener().Host(t.Dst)
 			token, ok := opener().Token(reconcile.Destination{Addr: t.Dst, Port: t.Port, Proto: t.Proto}, names)
