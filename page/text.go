@@ -29,7 +29,7 @@ func whole(s string, limit int) string {
 	if len(s) > limit {
 		return ""
 	}
-	return plain.Text(s, limit)
+	return plain.Label(s)
 }
 
 // number is 1234567 as "1,234,567".

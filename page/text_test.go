@@ -32,6 +32,7 @@ func TestNumbersAndTimesInWords(t *testing.T) {
 		"a text that is cut":   {clip("abcdef", 3), "abc…"},
 		"a text cut in a rune": {clip("aéb", 2), "a…"},
 		"a text that fits":     {clip("abc\x1b", 4), "abc"},
+		"two words stay two":   {whole("a\tb", 3), "a b"},
 		"nothing to copy":      {whole("abcd", 3), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,7 +21,14 @@ const labelOutbound = policy.LabelOutbound
 // maxShown bounds labels and notes, in bytes.
 const maxShown = 1 << 20
 
-func labelText(s string) string { return plain.Text(s, maxShown) }
+// labelText is a label fit to be shown, "" for one that is longer than any.
+func labelText(s string) string {
+	if len(s) > maxShown {
+		return ""
+	}
+	return plain.Label(s)
+}
+
 func cleanNote(s string) string { return plain.Text(s, 2048) }
 
 // composeValue is a text as compose files have it: `$` begins a variable there.

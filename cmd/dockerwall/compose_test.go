@@ -104,7 +104,7 @@ func TestComposeOverrides(t *testing.T) {
 				suggestion("y", "p\nservices:\n  evil: {}", "- &a *b: {", "audit", "$$, a.example.com/tcp", "a.example.com/tcp"),
 				suggestion("z\r\nevil: {}", "", "'; rm -rf / #\n", "audit", "'; rm -rf / #\n", "a.example.com/tcp"),
 			},
-			[]map[string]string{{"yes": "${HOME}, '\"#: [31m, a.example.com/tcp", "- &a *b: {": "$$, a.example.com/tcp"}},
+			[]map[string]string{{"yes": "${HOME}, '\"#:  [31m, a.example.com/tcp", "- &a *b: {": "$$, a.example.com/tcp"}},
 			[]string{`'dockerwall.outbound='\''; rm -rf / #' ''\''; rm -rf / #'`},
 		},
 	} {
@@ -203,5 +203,27 @@ func TestTheLabelOfManyContainersKeepsWithinBounds(t *testing.T) {
 	}
 	if !strings.Contains(said.String(), "note on web: ") {
 		t.Errorf("%q", said.String())
+	}
+}
+
+func TestALabelMeansTheSameWhenItIsShown(t *testing.T) {
+	for name, label := range map[string]string{
+		"two names with a tab between":         "www.exam\tple.com, 192.0.2.7",
+		"a wrong denial, which voids":          "www.example.com, !ads.ex\u200bample.com",
+		"a direction mark":                     "www.\u202eexample.com",
+		"what is no UTF-8":                     "www.exam\xffple.com",
+		"spaces of all kinds around":           "\u00a0www.example.com\t,\v192.0.2.7\r",
+		"nothing that could not be shown":      "www.example.com, !10.0.0.0/8, bücher.example",
+		"an escape that colours what comes":    "\x1b[31mwww.example.com",
+		"a wide exclamation mark and a joiner": "\uff01a.exam\u200dple.com, b.example.com",
+	} {
+		t.Run(name, func(t *testing.T) {
+			shown := labelText(label)
+			want, _ := policy.Parse(label)
+			got, _ := policy.Parse(shown)
+			if !slices.Equal(got.Tokens, want.Tokens) || got.Void != want.Void || clean(shown) != shown {
+				t.Errorf("%q became %q: %v, was %v", label, shown, got, want)
+			}
+		})
 	}
 }
