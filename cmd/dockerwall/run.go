@@ -68,6 +68,7 @@ type fence struct {
 	api       *api.Server
 	answers   *answers
 	noted     remembered
+	leftovers leftovers
 	store     *observe.Store
 	flushed   chan struct{}
 	commits   atomic.Int64 // that changed something

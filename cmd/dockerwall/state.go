@@ -149,7 +149,7 @@ func (f *fence) settingsAndHost() []policy.Problem {
 	if f.noted.ownerless.Load() {
 		out = append(out, policy.Problem{Severity: policy.Warning, Message: "the table was made without an owner: other programs can change it, which is repaired", Remedy: ownerRemedy})
 	}
-	left, err := nft.FindLeftovers()
+	left, err := f.leftovers.at(time.Now(), nft.FindLeftovers)
 	if err != nil {
 		f.logger.Debug("could not look for rules of the old dockerwall", "err", err)
 	}
