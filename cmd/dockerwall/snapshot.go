@@ -38,15 +38,15 @@ func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 		out.Reasons[string(reason)] = c.Packets
 	}
 	told, counted := tellerOf(outcome), countedOf(counters)
-	ctx, cancel := context.WithTimeout(ctx, detailTime)
+	details, cancel := context.WithTimeout(ctx, detailTime)
 	defer cancel()
 	for _, c := range fromAnywhere(outcome.Ruleset.Containers) {
 		countMode(&out, c.Mode)
-		out.Containers = append(out.Containers, f.container(ctx, told.container(c), counted[c.ID]))
+		out.Containers = append(out.Containers, f.container(details, told.container(c), counted[c.ID]))
 		out.FirstSeen = append(out.FirstSeen, f.firstSeen(told.containers[c.ID]))
 	}
 	out.Unfenced = reconcile.Unfenced(outcome.State, outcome.Ruleset)
-	out.Sets = f.sets(out.Containers)
+	out.Sets = f.sets(ctx, out.Containers)
 	return out
 }
 

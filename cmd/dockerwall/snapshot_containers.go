@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
@@ -83,8 +84,9 @@ func (f *fence) severities(problems []reconcile.Problem) map[string]int {
 	return out
 }
 
-// sets are the kernel's sets that may run full. A container's record holds as many destinations of each family.
-func (f *fence) sets(containers []metrics.Container) []metrics.Set {
+// sets are the kernel's sets that may run full. A container's record holds as many destinations of each family. The others
+// are left out when ctx is done first.
+func (f *fence) sets(ctx context.Context, containers []metrics.Container) []metrics.Set {
 	denied := metrics.Set{Kind: "denied", Capacity: nft.DeniedSize}
 	for _, c := range containers {
 		v6 := 0
@@ -95,7 +97,11 @@ func (f *fence) sets(containers []metrics.Container) []metrics.Set {
 		}
 		denied.Elements = max(denied.Elements, v6, len(c.Denied)-v6)
 	}
-	fills, err := f.kernel.Fills()
+	fills, err := f.kernel.Fills(ctx)
+	if err != nil && ctx.Err() != nil {
+		f.logger.Debug("sets not read for this scrape", "err", err)
+		return []metrics.Set{denied}
+	}
 	if err != nil {
 		f.logger.Error("sets not read for this scrape", "err", err)
 		return []metrics.Set{denied}
