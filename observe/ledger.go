@@ -84,33 +84,49 @@ func (l *Ledger) Grown(parts []nft.Part) []string {
 // Take takes a reading in and returns what is new, container by container. ContainerID has 12 digits; who that is, names
 // and tokens are for others to fill in.
 func (l *Ledger) Take(r Reading) []Denial {
+	out := l.some(r)
+	if !r.Partial {
+		out = append(out, l.rest(r)...)
+	}
+	return out
+}
+
+// some takes in what a reading has of containers, all of them or some; each must be whole. The sums are exact after it.
+func (l *Ledger) some(r Reading) (out []Denial) {
 	l.at = r.Time
+	var ids []string
+	for _, p := range r.Parts {
+		ids = append(ids, p.ID)
+		l.account(p.ID).grow(p)
+	}
+	l.spare = maxEntries
+	for _, a := range l.accounts {
+		l.spare -= len(a.record)
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		out = append(out, l.charge(id, r)...)
+	}
+	if !l.begun {
+		return nil
+	}
+	return out
+}
+
+// rest ends a reading of which some has taken in all containers: it forgets those it says nothing of, and tells of nobody.
+func (l *Ledger) rest(r Reading) []Denial {
 	read := map[string]bool{}
 	for _, p := range r.Parts {
 		read[p.ID] = true
-		l.account(p.ID).grow(p)
 	}
-	var ids []string
-	l.spare = maxEntries
 	for id, a := range l.accounts {
-		l.spare -= len(a.record)
-		switch {
-		case read[id]:
-			ids = append(ids, id)
-		case !r.Partial && !r.Unread[id] && a.missed():
+		if !read[id] && !r.Unread[id] && a.missed() {
 			delete(l.accounts, id)
 		}
 	}
-	slices.Sort(ids)
-	var out []Denial
-	for _, id := range ids {
-		out = append(out, l.charge(id, r)...)
-	}
-	if !r.Partial {
-		out = append(out, l.nobody(r)...)
-	}
+	out := l.nobody(r)
 	if !l.begun {
-		l.begun = !r.Partial
+		l.begun = true
 		return nil
 	}
 	return out

@@ -27,6 +27,8 @@ const (
 const (
 	maxSightings = 64 // packets of nobody we know that are told apart
 	maxGrown     = 64 // records read; one may have 2,048 destinations
+	// maxHeld is how many destinations the ledger takes in while the loop waits, one record at least: some milliseconds.
+	maxHeld = 1024
 	// maxWaiting bounds what a sink that hangs keeps waiting; then the oldest are lost.
 	maxWaiting = 2 * maxGrown * 2048
 	// maxLeaving is how long records of leaving containers are read, for a commit waits, and with it DNS answers. What is in
@@ -54,6 +56,12 @@ type Options struct {
 	Watched  func() bool
 	Baseline *Baseline    // see [NewLedger]
 	Logger   *slog.Logger // nil discards
+}
+
+// batch is what one reading found, and who was who then.
+type batch struct {
+	denials []Denial
+	view    View
 }
 
 // View is what is known of containers and addresses at one moment.
@@ -90,7 +98,7 @@ type Observer struct {
 	mu      sync.Mutex
 	ledger  *Ledger
 	turn    string          // 12-digit ID of the container whose record is to be read next, when they are many
-	waiting []Denial        // for the sinks
+	waiting []batch         // for the sinks, maxWaiting Denials at most
 	leaving []string        // 12-digit IDs of containers whose counters the coming commit deletes
 	left    map[string]bool // that left since the reading under way began: what it has of them is old
 	failed  string          // the error told last

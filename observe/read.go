@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -36,11 +37,41 @@ func (o *Observer) Read() bool {
 		r.Records, err = o.opt.Kernel.Records(grown)
 	}
 	o.report(err)
-	o.mu.Lock()
-	r.without(o.left)
-	o.add(o.ledger.Take(r), view)
-	o.mu.Unlock()
+	o.take(r, view)
 	return o.deliver(nil)
+}
+
+// take takes a reading in, a few records at a time: the loop, which waits for the lock, may come between. What it then says
+// of containers that leave is later than what the reading has of them.
+func (o *Observer) take(r Reading, view View) {
+	for _, some := range r.slices(maxHeld) {
+		o.mu.Lock()
+		some.without(o.left)
+		o.add(o.ledger.some(some), view)
+		o.mu.Unlock()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r.without(o.left)
+	o.add(o.ledger.rest(r), view)
+}
+
+// slices parts a reading so that none has many more destinations than limit. Each container is whole in one of them.
+func (r *Reading) slices(limit int) (out []Reading) {
+	byID := map[string][]nft.Part{}
+	for _, p := range r.Parts {
+		byID[p.ID] = append(byID[p.ID], p)
+	}
+	room := 0
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		if room <= 0 {
+			out, room = append(out, Reading{Time: r.Time, Records: r.Records}), limit
+		}
+		last := &out[len(out)-1]
+		last.Parts = append(last.Parts, byID[id]...)
+		room -= len(r.Records[id]) + 1
+	}
+	return out
 }
 
 // grown are the containers to read the records of. When they are many, some take their turn at the next reading, with all
@@ -91,15 +122,34 @@ func (r *Reading) without(ids map[string]bool) {
 	}
 }
 
-// add completes Denials and has them wait for the sinks. The caller holds the lock.
+// add has Denials wait for the sinks. The caller holds the lock, so they are completed later.
 func (o *Observer) add(denials []Denial, view View) {
-	for i := range denials {
-		view.complete(&denials[i])
+	if len(denials) == 0 {
+		return
 	}
-	o.waiting = append(o.waiting, denials...)
-	if more := len(o.waiting) - maxWaiting; more > 0 {
-		o.waiting = o.waiting[more:]
+	o.waiting = append(o.waiting, batch{denials, view})
+	more := -maxWaiting
+	for _, b := range o.waiting {
+		more += len(b.denials)
 	}
+	for ; more > 0; more -= min(more, len(denials)) {
+		oldest := &o.waiting[0]
+		denials = oldest.denials
+		if oldest.denials = denials[min(more, len(denials)):]; len(oldest.denials) == 0 {
+			o.waiting = o.waiting[1:]
+		}
+	}
+}
+
+// completed are the Denials of all batches, in order, with who, names and tokens.
+func completed(all []batch) (out []Denial) {
+	for _, b := range all {
+		for i := range b.denials {
+			b.view.complete(&b.denials[i])
+		}
+		out = append(out, b.denials...)
+	}
+	return out
 }
 
 // deliver hands what waits to the sinks, then calls settled, if there is one, and returns whether there was anything.
@@ -107,12 +157,13 @@ func (o *Observer) deliver(settled func(Baseline)) bool {
 	o.delivery.Lock()
 	defer o.delivery.Unlock()
 	o.mu.Lock()
-	denials, base := o.waiting, Baseline{}
+	waiting, base := o.waiting, Baseline{}
 	o.waiting = nil
 	if settled != nil {
 		base = o.ledger.Baseline()
 	}
 	o.mu.Unlock()
+	denials := completed(waiting)
 	if len(denials) > 0 {
 		for _, sink := range o.opt.Sinks {
 			sink(denials)
