@@ -75,20 +75,29 @@ func (s *Store) Refresh() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	labels := 0 // and other texts; half the room is theirs
+	for _, h := range s.subjects {
+		labels += h.fixed
+	}
 	for _, r := range running {
 		h := s.of(r.Subject, now)
 		outbound := r.Outbound
-		if len(outbound) > maxLabel {
+		if len(outbound) > maxLabel || outbound != h.outbound && labels+jsonBytes(outbound) > s.room/2 {
 			outbound = ""
+		}
+		if outbound != h.outbound {
+			labels += jsonBytes(outbound)
 		}
 		if h.outbound != outbound || now.Sub(h.last) >= presence {
 			h.outbound, h.last, s.dirty = outbound, later(h.last, now), true
 		}
 	}
+	defer s.lighten()
 	for key, h := range s.subjects {
 		if h.forget(now.Add(-keepFor)) {
 			s.dirty = true
 		}
+		h.weigh()
 		if now.Sub(h.last) > keepFor {
 			delete(s.subjects, key)
 			s.dirty = true

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"net/netip"
 	"slices"
@@ -22,6 +23,8 @@ const (
 	maxText     = 255  // bytes of a name of a container, project or service
 	maxImage    = 512  // bytes
 	maxLabel    = 64 << 10
+	// maxBytes is how much of a file all subjects take: with the baseline they are less than maxFile.
+	maxBytes = 96 << 20
 	// keepFor is how long what was not seen again is remembered: a job that runs every month stays known.
 	keepFor = 90 * 24 * time.Hour
 )
@@ -64,6 +67,8 @@ type observed struct {
 	askedLast time.Time
 	reached   map[string]time.Time // names and addresses that are no news any more
 	firsts    uint64               // news since the start
+	bytes     int                  // that it takes in a file, at most, when it was weighed last
+	fixed     int                  // of them, that cannot be trimmed
 }
 
 func newObserved(s Subject, since time.Time) *observed {
@@ -161,6 +166,40 @@ func (h *observed) trim(n int) {
 	}
 }
 
+// What a line takes at most besides texts that others choose: times, numbers and the names of fields.
+const (
+	subjectBytes = 400
+	recordBytes  = 400
+	nameBytes    = 48
+	escaped      = 6 // times as long as its text a JSON string may be
+)
+
+// weigh says anew how much it takes in a file. Names need no escapes.
+func (h *observed) weigh() {
+	u := h.subject
+	h.fixed = subjectBytes + escaped*(len(u.Name)+len(u.Image)+len(u.Project)+len(u.Service)) + jsonBytes(h.outbound)
+	h.bytes = h.fixed
+	for _, r := range h.records {
+		h.bytes += recordBytes
+		for _, name := range r.Names {
+			h.bytes += nameBytes + len(name)
+		}
+	}
+	for _, m := range []map[string]time.Time{h.asked, h.reached} {
+		for name := range m {
+			h.bytes += nameBytes + len(name)
+		}
+	}
+}
+
+func jsonBytes(text string) int {
+	out, _ := json.Marshal(text)
+	return len(out)
+}
+
+// spare is how much of it can be forgotten.
+func (h *observed) spare() int { return h.bytes - h.fixed }
+
 // forget removes what was not seen since then.
 func (h *observed) forget(then time.Time) (changed bool) {
 	for t, r := range h.records {
@@ -185,15 +224,20 @@ func (h *observed) forget(then time.Time) (changed bool) {
 func note(m map[string]time.Time, name string, at time.Time, limit int) bool {
 	_, known := m[name]
 	if !known && len(m) >= limit {
-		names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
-			return cmp.Or(m[a].Compare(m[b]), cmp.Compare(a, b))
-		})
-		for _, old := range names[:len(m)-limit*7/8] {
-			delete(m, old)
-		}
+		trimNames(m, limit*7/8)
 	}
 	m[name] = later(m[name], at)
 	return !known
+}
+
+// trimNames leaves the n names that were seen last.
+func trimNames(m map[string]time.Time, n int) {
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(m[a].Compare(m[b]), cmp.Compare(a, b))
+	})
+	for _, old := range names[:len(m)-n] {
+		delete(m, old)
+	}
 }
 
 func (h *observed) export() Observed {

@@ -61,6 +61,7 @@ type Store struct {
 	questions chan Question
 
 	mu       sync.Mutex
+	room     int // for bytes, see maxBytes
 	subjects map[identity]*observed
 	told     told
 	baseline *Baseline // as it was read
@@ -80,7 +81,7 @@ func OpenStore(opt StoreOptions) *Store {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{opt: opt, questions: make(chan Question, maxQuestions), subjects: map[identity]*observed{}}
+	s := &Store{opt: opt, room: maxBytes, questions: make(chan Question, maxQuestions), subjects: map[identity]*observed{}}
 	if opt.Dir != "" {
 		s.file = fileIn(opt.Dir)
 		s.load()
@@ -101,7 +102,11 @@ func (s *Store) load() {
 		if content.boot == s.opt.Boot {
 			s.baseline = content.baseline
 		}
+		for _, h := range s.subjects {
+			h.weigh()
+		}
 		s.shrink()
+		s.lighten()
 	}
 	if err != nil {
 		s.opt.Logger.Error("observations are not kept: they are in memory only", "err", err)
@@ -130,12 +135,14 @@ func (s *Store) Add(denials []Denial) {
 		if len(h.records) > maxOwn {
 			h.trim(maxOwn * 7 / 8) // more than it must, to be done for a while
 		}
+		h.weigh()
 	}
 	if len(denials) > 0 { // also those of nobody: what is told of the counters has changed
 		s.dirty = true
 	}
 	if len(grown) > 0 {
 		s.shrink()
+		s.lighten()
 	}
 }
 
@@ -209,6 +216,31 @@ func (s *Store) shrink() {
 	}
 }
 
+// lighten takes from whoever has most bytes, whatever was not seen for longest, until what is written can be read again.
+func (s *Store) lighten() {
+	total := 0
+	for _, h := range s.subjects {
+		total += h.bytes
+	}
+	for total > s.room {
+		var most *observed
+		for _, h := range s.subjects {
+			if most == nil || h.spare() > most.spare() {
+				most = h
+			}
+		}
+		if most.spare() == 0 {
+			return
+		}
+		before := most.bytes
+		most.trim(len(most.records) * 7 / 8)
+		trimNames(most.asked, len(most.asked)*7/8)
+		trimNames(most.reached, len(most.reached)*7/8)
+		most.weigh()
+		total -= before - most.bytes
+	}
+}
+
 // Asked remembers, once Run comes to it, that an address asked for a name. It never waits: when too much is on its way, a
 // question is lost.
 func (s *Store) Asked(to netip.Addr, name string) {
@@ -232,6 +264,7 @@ func (s *Store) asked(q Question) {
 	h := s.of(asker.Subject, q.Time)
 	s.dirty = true
 	h.last = later(h.last, q.Time)
+	names := len(h.asked) + len(h.reached)
 	note(h.asked, name, q.Time, maxAsked)
 	h.askedLast = later(h.askedLast, q.Time)
 	verdict := "asked"
@@ -239,6 +272,10 @@ func (s *Store) asked(q Question) {
 		verdict = "allowed"
 	}
 	s.first(h, news{id: asker.ID, names: []string{name}, at: q.Time, verdict: verdict})
+	if len(h.asked)+len(h.reached) != names { // a new one changes it, with or without room
+		h.weigh()
+		s.lighten()
+	}
 }
 
 // Observed are all that is remembered, sorted by the subjects' names and images.
