@@ -31,8 +31,8 @@ type DecisionsOptions struct {
 }
 
 // Decisions is a file with a line for each [Denial], for other programs to follow. It may be a pipe. Nothing depends on it:
-// what cannot be written, or is not read within a second, is lost, and said once. It is bounded: a container that knocks at thousands of doors gets some lines a second,
-// of which the last has the packets of all others.
+// what cannot be written, or is not read within a second, is lost, and said once. It is bounded: a container that knocks at
+// thousands of doors gets some lines a second, of which the last has the packets of all others.
 type Decisions struct {
 	opt DecisionsOptions
 

@@ -16,7 +16,6 @@ program iptables iptables
 program ipset ipset
 program conntrack conntrack
 program gcc gcc # go test -race
-program man man-db # the manual pages are read once
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 library libdevmapper.so.1.02.1 libdevmapper1.02.1 # these three: dockerd and runc
 library libseccomp.so.2 libseccomp2
@@ -24,6 +23,7 @@ library libsystemd.so.0 libsystemd0
 if [ "${1:-}" = tests ]; then
 	program chromium chromium # these two look at the status page
 	program w3m w3m
+	program groff groff-base # sets the manual pages
 fi
 
 [ -n "$missing" ] || exit 0
