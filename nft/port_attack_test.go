@@ -72,20 +72,30 @@ func TestNobodySpeaksForAnother(t *testing.T) {
 	pin(t)
 	n := newNeighbours(t)
 	for name, a := range attacks() {
-		n.heal(t)
-		n.strike(t, a.frame)
-		if !a.works(t, n) {
+		if !n.succeeds(t, a) {
 			t.Errorf("without tables: %s does nothing", name)
 		}
 	}
 	apply(t, open(t, n.host), n.fence())
 	for name, a := range attacks() {
-		n.heal(t)
-		n.strike(t, a.frame)
-		if a.works(t, n) {
+		if n.succeeds(t, a) {
 			t.Errorf("%s does its work", name)
 		}
 	}
+}
+
+// succeeds says whether an attack works. It is tried a few times: the one it wrongs may speak up meanwhile (a neighbour that
+// the host probes answers, say), which mends what was done.
+func (n *neighbours) succeeds(t *testing.T, a attack) bool {
+	t.Helper()
+	for range 10 {
+		n.heal(t)
+		n.strike(t, a.frame)
+		if a.works(t, n) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestWhatNeighboursDoGoesOn sends from one stack to another, which resolve each other's addresses for that.
