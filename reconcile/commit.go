@@ -27,6 +27,7 @@ func (l *Loop) commit(state State) Outcome {
 	}
 	l.index.update(state, wanted.Guard)
 	l.committed = state
+	l.stands()
 	outcome.TapErr = l.options.Kernel.ApplyTap(BuildTap(state, outcome.Ruleset, l.tapSetting()))
 	return outcome
 }
@@ -51,13 +52,38 @@ func (l *Loop) now() State {
 // systemd it may itself be waiting for us.
 const firstAnswer = 3 * time.Second
 
-func (l *Loop) look(ctx context.Context) (State, error) {
+// look takes the state. What a stranger damages meanwhile is repaired at once, however long the Engine takes.
+func (l *Loop) look(ctx context.Context) (state State, err error) {
 	if _, good := l.Last(); !good {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, firstAnswer)
 		defer cancel()
 	}
-	return l.options.Gather.look(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		state, err = l.options.Gather.look(ctx)
+	}()
+	beat := time.NewTicker(l.options.Beat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-done:
+			return state, err
+		case <-l.damaged:
+			l.repair()
+		case <-beat.C:
+			l.options.Alive()
+		}
+	}
+}
+
+// stands tells, once, that a table stands.
+func (l *Loop) stands() {
+	if !l.standing {
+		l.standing = true
+		l.options.Standing()
+	}
 }
 
 // announce tells of containers, and of their endpoints, that the next ruleset no longer has.
@@ -103,8 +129,12 @@ func (l *Loop) hold() (nft.Report, error) {
 	defer l.learning.Unlock()
 	defer l.release()
 	fences, err := l.options.Kernel.Fences()
-	if err != nil || fences {
+	if err != nil {
 		return nft.Report{}, err
+	}
+	if fences {
+		l.stands()
+		return nft.Report{}, nil
 	}
 	interfaces, err := l.options.Gather.Interfaces()
 	if err != nil {
@@ -114,6 +144,7 @@ func (l *Loop) hold() (nft.Report, error) {
 	if err != nil {
 		return report, fmt.Errorf("boot ruleset: %w", err)
 	}
+	l.stands()
 	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
 	return report, nil
 }

@@ -39,6 +39,14 @@ type Options struct {
 	Done func(Outcome)
 	// Denied is told that Learn has committed addresses that are denied. It must not block.
 	Denied func()
+	// StandFirst makes a table stand before the Engine is asked for the first time, which may itself be waiting for us:
+	// the one in the kernel, or the boot ruleset. Without it the boot ruleset waits for an Engine that does not answer.
+	StandFirst bool
+	// Standing is told once, from the loop's goroutine: from now on a table stands that fences.
+	Standing func()
+	// Alive is told from the loop's goroutine at each run and, between runs and while the Engine is asked, each Beat.
+	Alive func()
+	Beat  time.Duration // 1 s
 }
 
 // Outcome is what one run came to. After an error, State to Problems are those of the last good run.
@@ -57,9 +65,11 @@ type Outcome struct {
 type Loop struct {
 	options Options
 	kick    chan struct{}
+	damaged chan struct{} // by a stranger
 
-	damaged atomic.Bool
-	tap     atomic.Pointer[TapSetting]
+	standing bool       // Standing was told
+	repaired nft.Report // what was repaired since the last outcome
+	tap      atomic.Pointer[TapSetting]
 
 	// learning is held from the look at what names mean to the end of the commit that is built from it: what
 	// is learned meanwhile waits, or that commit would take it away again.
@@ -83,22 +93,24 @@ func New(o Options) (*Loop, error) {
 	setDefault(&o.Settle, time.Millisecond)
 	setDefault(&o.Retry, 100*time.Millisecond)
 	setDefault(&o.Resync, time.Minute)
+	setDefault(&o.Beat, time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Done == nil {
 		o.Done = func(Outcome) {}
 	}
-	if o.Denied == nil {
-		o.Denied = func() {}
+	for _, told := range []*func(){&o.Denied, &o.Standing, &o.Alive} {
+		if *told == nil {
+			*told = func() {}
+		}
 	}
-	if o.Leaving == nil {
-		o.Leaving = func([]nft.Container) {}
+	for _, told := range []*func([]nft.Container){&o.Leaving, &o.Losing} {
+		if *told == nil {
+			*told = func([]nft.Container) {}
+		}
 	}
-	if o.Losing == nil {
-		o.Losing = func([]nft.Container) {}
-	}
-	return &Loop{options: o, kick: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex()}, nil
+	return &Loop{options: o, kick: make(chan struct{}, 1), damaged: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex()}, nil
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -108,17 +120,19 @@ func setDefault(d *time.Duration, value time.Duration) {
 }
 
 // Kick asks for a run soon. It never blocks; kicks before that run merge into it.
-func (l *Loop) Kick() {
+func (l *Loop) Kick() { wake(l.kick) }
+
+func wake(c chan struct{}) {
 	select {
-	case l.kick <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// Repair asks for a run that first commits the last ruleset again, before anything is asked of an Engine
-// that may not answer: a stranger has changed the table.
+// Repair asks for the last ruleset to be committed again, without waiting for an Engine that may not answer, and for a
+// run after that: a stranger has changed the table.
 func (l *Loop) Repair() {
-	l.damaged.Store(true)
+	wake(l.damaged)
 	l.Kick()
 }
 
@@ -136,6 +150,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	defer l.end()
 	resync := time.NewTicker(l.options.Resync)
 	defer resync.Stop()
+	if l.options.StandFirst {
+		_, _ = l.hold() // an error comes again in the first run
+	}
 	wait := time.Duration(0)
 	failures := 0
 	for {
@@ -156,22 +173,37 @@ func (l *Loop) Run(ctx context.Context) error {
 			continue
 		}
 		failures = 0
-		select {
-		case <-ctx.Done():
+		if !l.await(ctx, resync.C) {
 			return nil
-		case <-l.kick:
-		case <-resync.C:
-			l.options.Gather.Engine.Invalidate()
 		}
 		// A busy host may kick without end: leave as much time between runs as one takes.
 		wait = max(l.options.Settle, min(outcome.Report.Took, 5*time.Millisecond))
 	}
 }
 
+// await waits for a kick, or for the next full listing. It is false when ctx is done.
+func (l *Loop) await(ctx context.Context, resync <-chan time.Time) bool {
+	beat := time.NewTicker(l.options.Beat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-l.kick:
+			return true
+		case <-resync:
+			l.options.Gather.Engine.Invalidate()
+			return true
+		case <-beat.C:
+			l.options.Alive()
+		}
+	}
+}
+
 // dying is how many failures in a row an earlier owner of the table has to be gone, if it is just ending.
 const dying = 3
 
-// sleep waits; kicks cannot push the run back. After a failure, one ends the wait: the Engine may be
+// sleep waits, and repairs meanwhile; kicks cannot push the run back. After a failure, one ends the wait: the Engine may be
 // there again.
 func (l *Loop) sleep(ctx context.Context, d time.Duration, retry bool) bool {
 	if d <= 0 {
@@ -189,13 +221,18 @@ func (l *Loop) sleep(ctx context.Context, d time.Duration, retry bool) bool {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-kick:
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-kick:
+			return true
+		case <-l.damaged:
+			l.repair()
+		}
 	}
-	return true
 }
 
 // run takes the state, builds and commits.
@@ -204,20 +241,25 @@ func (l *Loop) run(ctx context.Context) Outcome {
 	case <-l.kick:
 	default:
 	}
-	var repair nft.Report
-	if l.damaged.Swap(false) {
-		repair, _ = l.hold() // an error comes again below
-	}
+	l.options.Alive()
 	state, err := l.look(ctx)
+	var outcome Outcome
 	if err != nil {
 		report, held := l.hold()
-		outcome := l.failed(errors.Join(err, held))
-		outcome.Report = repair.Plus(report)
-		return outcome
+		outcome = l.failed(errors.Join(err, held))
+		outcome.Report = report
+	} else {
+		outcome = l.commit(state)
 	}
-	outcome := l.commit(state)
-	outcome.Report = repair.Plus(outcome.Report)
+	outcome.Report = l.repaired.Plus(outcome.Report)
+	l.repaired = nft.Report{}
 	return outcome
+}
+
+// repair commits the last ruleset again. An error comes again with the next run.
+func (l *Loop) repair() {
+	report, _ := l.hold()
+	l.repaired = l.repaired.Plus(report)
 }
 
 // note keeps the outcome and says what changed, once.

@@ -1,8 +1,10 @@
 package reconcile
 
 import (
+	"context"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -158,4 +160,70 @@ func TestAChangedTableIsRepairedWhileTheEngineDoesNotAnswer(t *testing.T) {
 			t.Errorf("outcome %+v: the repair is not told", o.Report)
 		}
 	})
+}
+
+func TestAChangedTableIsRepairedWhileTheEngineHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Int32
+		r := &rig{kernel: &fakeKernel{}, engine: &fakeEngine{}, told: Options{Alive: func() { told.Add(1) }}}
+		r.start(t, Config{})
+		defer r.stop()
+		synctest.Wait()
+		r.engine.hang(true)
+		r.loop.Kick()
+		time.Sleep(time.Second)
+		before, beats := r.kernel.runs(), told.Load()
+		r.loop.Repair()
+		synctest.Wait()
+		if r.kernel.runs() != before+1 {
+			t.Errorf("%d commits at once, want 1", r.kernel.runs()-before)
+		}
+		time.Sleep(10 * time.Second)
+		if n := told.Load() - beats; n < 9 {
+			t.Errorf("told %d times in 10 s that the loop is alive", n)
+		}
+		time.Sleep(10 * time.Second)
+		if o, _ := r.loop.Last(); !errors.Is(o.Err, context.DeadlineExceeded) {
+			t.Errorf("it has given up: %v", o.Err)
+		}
+		r.engine.hang(false)
+		time.Sleep(20 * time.Second)
+		if o, _ := r.loop.Last(); o.Err != nil {
+			t.Errorf("the Engine answers again: %v", o.Err)
+		}
+	})
+}
+
+func TestATableStandsBeforeTheEngineIsAsked(t *testing.T) {
+	for name, test := range map[string]struct {
+		stands  bool // a table of an earlier daemon
+		commits int
+	}{
+		"on a host without a table": {false, 1},
+		"with an earlier daemon's":  {true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var standing atomic.Int32
+				r := &rig{kernel: &fakeKernel{exists: test.stands}, engine: &fakeEngine{hangs: true}}
+				r.told = Options{StandFirst: true, Standing: func() {
+					standing.Add(1)
+					if listed, _ := r.engine.counts(); listed > 0 || r.kernel.runs() != test.commits {
+						t.Errorf("told after %d listings and %d commits, want %d", listed, r.kernel.runs(), test.commits)
+					}
+				}}
+				r.start(t, Config{})
+				defer r.stop()
+				synctest.Wait()
+				if standing.Load() != 1 {
+					t.Fatalf("told %d times that a table stands", standing.Load())
+				}
+				r.engine.hang(false)
+				time.Sleep(time.Minute)
+				if _, good := r.loop.Last(); !good || standing.Load() != 1 {
+					t.Errorf("good %v, told %d times", good, standing.Load())
+				}
+			})
+		})
+	}
 }

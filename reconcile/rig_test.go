@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
@@ -15,11 +16,18 @@ type fakeEngine struct {
 	mu          sync.Mutex
 	host        docker.Host
 	err         error
+	hangs       bool // until the one who asks gives up
 	invalidated int
 	listed      int
 }
 
-func (e *fakeEngine) List(context.Context) (docker.Host, error) {
+func (e *fakeEngine) List(ctx context.Context) (docker.Host, error) {
+	if e.stuck() {
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // the client's
+		defer cancel()
+		<-ctx.Done()
+		return docker.Host{}, ctx.Err()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.listed++
@@ -34,6 +42,18 @@ func (e *fakeEngine) Invalidate() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.invalidated++
+}
+
+func (e *fakeEngine) stuck() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.hangs
+}
+
+func (e *fakeEngine) hang(hangs bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hangs = hangs
 }
 
 func (e *fakeEngine) fail(err error) {
@@ -64,6 +84,7 @@ type rig struct {
 	resolver *fakeResolver
 	leaving  func([]nft.Container) // nil: nobody is told
 	losing   func([]nft.Container)
+	told     Options      // StandFirst, Standing, Alive
 	ended    <-chan error // what Run returns
 	stop     func()
 }
@@ -78,11 +99,11 @@ func start(t *testing.T, config Config) *rig {
 func (r *rig) start(t *testing.T, config Config) *rig {
 	t.Helper()
 	r.resolver = &fakeResolver{}
-	loop, err := New(Options{
-		Gather: Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: true,
-			Interfaces: func() (hostnet.Interfaces, error) { return hostnet.Interfaces{}, nil }},
-		Kernel: r.kernel, Leaving: r.leaving, Losing: r.losing,
-	})
+	o := r.told
+	o.Gather = Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: true,
+		Interfaces: func() (hostnet.Interfaces, error) { return hostnet.Interfaces{}, nil }}
+	o.Kernel, o.Leaving, o.Losing = r.kernel, r.leaving, r.losing
+	loop, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

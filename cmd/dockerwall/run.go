@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -115,6 +114,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
 		},
 		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Denied: func() { f.cutter.Suspect() },
+		StandFirst: underSystemd(env), Standing: f.ready, Alive: alive,
 	})
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.watchFlush(ctx) })
 	g.Go(func() error { return f.reload(ctx, hup) })
 	err := g.Wait()
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	stopping()
 	if errors.Is(err, errFlushed) || errors.Is(err, nft.ErrRemoved) {
 		f.logger.Info("ended: the table was removed by request, nothing is fenced")
 		return nil
@@ -246,13 +246,7 @@ func (f *fence) done(o reconcile.Outcome) {
 	if o.Report.Changed || o.Refused {
 		f.metrics.Applied(o.Report.Took, o.Err)
 	}
-	// READY also when the Engine does not answer: Docker may be waiting for us.
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-	status := fmt.Sprintf("STATUS=enforcing %d containers", len(o.Ruleset.Containers))
-	if o.Err != nil {
-		status = "STATUS=degraded: " + o.Err.Error()
-	}
-	_, _ = daemon.SdNotify(false, status)
+	f.sayStatus(o)
 }
 
 // reportOwner says that a table which stood before us has no owner, which cannot be changed while it stands.
