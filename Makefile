@@ -6,9 +6,10 @@ GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
 TIMEOUT  ?= 25m
+FAULTS   ?= ^TestFault
 GOLANGCI ?= v2.15.0
 
-.PHONY: help build run demo test check setup lint fuzz bench bench-dns screenshots clean
+.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns screenshots clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -50,6 +51,9 @@ fuzz: ## every fuzz target, FUZZTIME each
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
+
+faults: setup ## break things under packets that are counted, as often as docs/faults.md says, and write its tables; an hour or so (FAULTS=pattern)
+	$(GO) test -count=1 -p 1 -timeout 180m -v -run '$(FAULTS)' -faults -update ./cmd/dockerwall
 
 bench: setup ## the benchmarks (BENCH=pattern)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
