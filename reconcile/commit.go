@@ -28,6 +28,9 @@ func (l *Loop) commit(state State) Outcome {
 	l.index.update(state, wanted.Guard)
 	l.committed = state
 	l.stands()
+	if _, good := l.Last(); good && outcome.Report.Adopted && outcome.Report.Changed {
+		l.options.Repaired()
+	}
 	outcome.TapErr = l.options.Kernel.ApplyTap(BuildTap(state, outcome.Ruleset, l.tapSetting()))
 	return outcome
 }

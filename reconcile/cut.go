@@ -32,7 +32,7 @@ type CutterOptions struct {
 type Cutter struct {
 	options CutterOptions
 	wake    chan struct{}
-	hurry   chan struct{} // an address is gone, which the next container may have soon
+	hurry   chan struct{} // an address is gone, which the next container may have soon; or the table was open
 
 	mu    sync.Mutex
 	state State                    // followed last
@@ -96,6 +96,12 @@ func (c *Cutter) Suspect() {
 	c.again()
 }
 
+// Breached has all flows judged at once, because the table was open for a while. It does not block.
+func (c *Cutter) Breached() {
+	c.Suspect()
+	signal(c.hurry)
+}
+
 // Count is how many flows were cut.
 func (c *Cutter) Count() uint64 {
 	c.mu.Lock()
@@ -134,7 +140,7 @@ func (c *Cutter) Run(ctx context.Context) error {
 	}
 }
 
-// rest waits; once it has waited a little it ends when an address is gone.
+// rest waits; once it has waited a little it ends when there is a hurry.
 func (c *Cutter) rest(ctx context.Context, d time.Duration) {
 	if !pause(ctx, min(d, cutRest), nil) {
 		return

@@ -28,6 +28,7 @@ func (k *fakeKernel) Apply(r nft.Ruleset) (nft.Report, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	adopted := !k.known
 	k.known = false
 	if k.err != nil {
 		return nft.Report{}, k.err
@@ -37,7 +38,7 @@ func (k *fakeKernel) Apply(r nft.Ruleset) (nft.Report, error) {
 	}
 	k.applied = append(k.applied, r)
 	k.sets, k.exists, k.known = contentsOf(r), true, true
-	return nft.Report{Changed: true, Took: k.took}, nil
+	return nft.Report{Adopted: adopted, Changed: true, Took: k.took}, nil
 }
 
 func (k *fakeKernel) Learn(l []nft.Learned) error {

@@ -186,3 +186,27 @@ func TestATapThatCannotBeIsNotTheFencesAffair(t *testing.T) {
 		}
 	})
 }
+
+// TestARepairIsToldAtOnce, and a commit that repairs nothing is not.
+func TestARepairIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		r := newRig()
+		r.told.Repaired = func() { told++ }
+		r.learning(t, "*.example.com", "")
+		defer r.stop()
+		r.loop.Kick()
+		time.Sleep(time.Second)
+		if told != 0 {
+			t.Errorf("told of %d repairs before there was one", told)
+		}
+		r.engine.hang(true)
+		r.kernel.flush()
+		r.loop.Repair()
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if told != 1 {
+			t.Errorf("told of %d repairs, want 1, while the Engine does not answer", told)
+		}
+	})
+}

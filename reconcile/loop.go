@@ -39,6 +39,9 @@ type Options struct {
 	Done func(Outcome)
 	// Denied is told that Learn has committed addresses that are denied. It must not block.
 	Denied func()
+	// Repaired is told, from the loop's goroutine, that a commit has undone what a stranger may have done to the table:
+	// conntrack knows what began meanwhile. It must not wait for the loop.
+	Repaired func()
 	// StandFirst makes a table stand before the Engine is asked for the first time, which may itself be waiting for us:
 	// the one in the kernel, or the boot ruleset. Without it the boot ruleset waits for an Engine that does not answer.
 	StandFirst bool
@@ -100,7 +103,7 @@ func New(o Options) (*Loop, error) {
 	if o.Done == nil {
 		o.Done = func(Outcome) {}
 	}
-	for _, told := range []*func(){&o.Denied, &o.Standing, &o.Alive} {
+	for _, told := range []*func(){&o.Denied, &o.Repaired, &o.Standing, &o.Alive} {
 		if *told == nil {
 			*told = func() {}
 		}

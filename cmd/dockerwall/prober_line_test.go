@@ -45,6 +45,7 @@ type line struct {
 	sent  []time.Time
 	count atomic.Uint64
 	heard map[uint32]bool
+	hears atomic.Uint64
 }
 
 // number is how many datagrams, pings or connections were sent.
@@ -91,6 +92,7 @@ func (l *line) listen(hearing *sync.WaitGroup) (err error) {
 			}
 			if err == nil && n == 4 {
 				l.heard[binary.BigEndian.Uint32(buf)] = true
+				l.hears.Add(1)
 			}
 			if l.kind == "echo" && from != nil {
 				_, _ = l.ear.WriteTo(buf[:n], from)

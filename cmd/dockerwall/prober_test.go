@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -10,7 +11,7 @@ import (
 )
 
 // rate is how many datagrams and pings a line of a prober sends each second.
-const rate = 500
+const rate = 250
 
 // prober has containers send, all at once and without a pause, what must arrive and what must not, and counts exactly
 // what did: on the internet's side, in the kernel. It is used as
@@ -150,17 +151,27 @@ func (s sum) String() string {
 	return b.String()
 }
 
-// mended is how long after a fault, and before the next, the last datagram was sent that leaked or was lost wrongly: 0
-// where there was none. It is as fine as the time between two datagrams of a line.
-func (s sum) mended(fault, next time.Time) (after time.Duration) {
+// mended is for how long, between a fault and the next, datagrams leaked or were lost wrongly: from the first one to the last,
+// 0 where there was none. What made the fault, a program that had to be started, does not count.
+func (s sum) mended(fault, next time.Time) time.Duration {
+	var first, last time.Time
 	for _, l := range s.lines {
 		for i, at := range l.sent {
-			if l.want != notFenced && l.heard[uint32(i)] != (l.want == mustArrive) && at.After(fault) && at.Before(next) {
-				after = max(after, at.Sub(fault))
+			if l.want == notFenced || l.heard[uint32(i)] == (l.want == mustArrive) || at.Before(fault) || at.After(next) {
+				continue
+			}
+			if first.IsZero() || at.Before(first) {
+				first = at
+			}
+			if at.After(last) {
+				last = at
 			}
 		}
 	}
-	return after
+	if last.IsZero() {
+		return 0
+	}
+	return last.Sub(first) + time.Second/rate
 }
 
 // repaired are the times of mended for faults that came at these moments.
@@ -173,6 +184,11 @@ func (s sum) repaired(faults []time.Time) (out []time.Duration) {
 		out = append(out, s.mended(at, next))
 	}
 	return out
+}
+
+// plus is what two probers saw.
+func (s sum) plus(o sum) sum {
+	return sum{s.Sent + o.Sent, s.Leaked + o.Leaked, s.Lost + o.Lost, s.Strayed + o.Strayed, append(slices.Clone(s.lines), o.lines...)}
 }
 
 // clean fails the test unless nothing leaked and nothing was lost.
@@ -195,6 +211,27 @@ func (p *prober) goesOn(n uint64) {
 			if l.number() < began[l]+n {
 				return fmt.Errorf("%s: %d so far", l.act, l.number())
 			}
+		}
+		return nil
+	})
+}
+
+// closes waits until no denied datagram arrives any more, though they go on being sent.
+func (p *prober) closes() {
+	p.t.Helper()
+	leaked := func() (n uint64) {
+		for _, l := range p.lines {
+			if l.want == mustNot {
+				n += l.hears.Load()
+			}
+		}
+		return n
+	}
+	eventually(p.t, func() error {
+		before := leaked()
+		p.goesOn(10)
+		if n := leaked() - before; n > 0 {
+			return fmt.Errorf("denied datagrams go on arriving: %d meanwhile", n)
 		}
 		return nil
 	})

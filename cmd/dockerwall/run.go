@@ -114,7 +114,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
 		},
 		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Denied: func() { f.cutter.Suspect() },
-		StandFirst: underSystemd(env), Standing: f.ready, Alive: alive,
+		Repaired: f.breached, StandFirst: underSystemd(env), Standing: f.ready, Alive: alive,
 	})
 	if err != nil {
 		return nil, err

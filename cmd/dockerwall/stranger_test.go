@@ -117,9 +117,9 @@ func TestATableWithoutAnOwnerIsRepairedAtOnce(t *testing.T) {
 }
 
 // load makes the table as an administrator could, without the daemon and so without an owner.
-func (w *world) load(t *testing.T) {
+func (w *world) load(t *testing.T, settings ...string) {
 	t.Helper()
-	dump := w.command(t.Context(), "nft", "dump")
+	dump := w.command(t.Context(), append([]string{"nft", "dump"}, settings...)...)
 	text, err := dump.Output()
 	if err != nil {
 		t.Fatal(err)

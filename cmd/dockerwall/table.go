@@ -22,6 +22,15 @@ func (f *fence) foreignChange(lost bool) {
 	f.loop.Repair()
 }
 
+// breached follows each repair: what began while the table was open does not go on, and ports that are not known are kept
+// from what is bound before the next beat.
+func (f *fence) breached() {
+	f.cutter.Breached()
+	if err := f.kernel.Awake(); err != nil {
+		f.logger.Debug("ports that are not known may use any address for now", "err", err)
+	}
+}
+
 // reportRepair follows each commit that succeeded. One that did not read the table back has repaired nothing.
 func (f *fence) reportRepair(r nft.Report) {
 	if !r.Adopted || !f.foreign.Swap(false) || !r.Changed {
