@@ -5,11 +5,12 @@
 GO       ?= go
 FUZZTIME ?= 30s
 BENCH    ?= .
+SOAK     ?= 5m
 TIMEOUT  ?= 25m
 FAULTS   ?= ^TestFault
 GOLANGCI ?= v2.15.0
 
-.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns screenshots clean
+.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns soak screenshots clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -63,6 +64,12 @@ bench-dns: ## what holding DNS answers costs, and what is lost without, side by 
 	@./internal/lab/setup.sh
 	@$(GO) build -o .cache/bin/benchdns ./internal/lab/benchdns
 	@./.cache/bin/benchdns $(ARGS)
+
+soak: ## a busy daemon for SOAK=5m: what leaks, is lost or grows (SOAK=2h; ARGS=-json FILE)
+	@[ "$$(id -u)" = 0 ] || { echo 'make soak makes network namespaces and needs root: sudo env PATH="$$PATH" make soak' >&2; exit 1; }
+	@./internal/lab/setup.sh
+	@$(GO) build -o .cache/bin/soak ./internal/lab/soak
+	@./.cache/bin/soak -for $(SOAK) $(ARGS)
 
 screenshots: ## what a browser shows of the status page, into docs/images
 	@./internal/lab/setup.sh tests
