@@ -21,6 +21,7 @@ const (
 // Options of a [Server].
 type Options struct {
 	Path   string        // of the socket; empty is DefaultPath
+	Locked bool          // the caller has the lock of Path, see [claim.SocketLock]
 	Health func() Health // required; called for each request, also at once; must not block
 	// What follows may be nil, and is then not there. Each may be called several times at once, and its context ends with
 	// the request. An unknown container is [ErrNoContainer].
@@ -61,7 +62,7 @@ func New(opt Options) (*Server, error) {
 // running end first. It returns an error if it cannot listen: errors.Is(err, ErrDaemonRunning) when
 // another daemon does. The fence needs no socket, only health and flush do.
 func (s *Server) Run(ctx context.Context) error {
-	listener, err := listen(ctx, s.opt.Path)
+	listener, err := listen(ctx, s.opt.Path, s.opt.Locked)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return nil

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dockerwall/dockerwall/claim"
 )
 
 // ErrDaemonRunning says that another daemon listens on the socket.
-var ErrDaemonRunning = errors.New("another dockerwall daemon is listening")
+var ErrDaemonRunning = claim.ErrRunning
 
 // SocketGroup is the group that may use the socket, if the host has one of that name; else root's has it.
 const SocketGroup = "dockerwall"
@@ -34,19 +36,22 @@ type socket struct {
 }
 
 // listen makes the socket at path. A lock beside it, which the kernel takes away from the dead,
-// keeps two daemons that start together from replacing each other's socket.
-func listen(ctx context.Context, path string) (*socket, error) {
+// keeps two daemons that start together from replacing each other's socket; the caller may have it already.
+func listen(ctx context.Context, path string, locked bool) (*socket, error) {
 	_, missing := os.Stat(filepath.Dir(path))
 	if err := os.MkdirAll(filepath.Dir(path), directoryMode); err != nil {
 		return nil, fmt.Errorf("make the socket's directory: %w", err)
 	}
-	lock, err := lockFile(path)
-	if err != nil {
-		return nil, err
+	var lock *os.File
+	if !locked {
+		var err error
+		if lock, err = lockFile(path); err != nil {
+			return nil, err
+		}
 	}
 	listener, err := replace(ctx, path)
 	if err != nil {
-		_ = lock.Close()
+		_ = lock.Close() // nil has nothing to close
 		return nil, err
 	}
 	share(path, SocketGroup, missing != nil || filepath.Dir(path) == filepath.Dir(DefaultPath))
@@ -72,23 +77,19 @@ func share(path, name string, directory bool) {
 
 // Close stops listening, removes the socket, then lets the lock go.
 func (s *socket) Close() error {
-	return errors.Join(s.Listener.Close(), s.lock.Close())
+	err := s.Listener.Close()
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
 func lockFile(path string) (*os.File, error) {
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := claim.File(claim.SocketLock(path))
 	if err != nil {
-		return nil, fmt.Errorf("open the socket's lock: %w", err)
+		return nil, fmt.Errorf("lock the socket %s: %w", path, err)
 	}
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		return lock, nil
-	}
-	_ = lock.Close()
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%w on %s", ErrDaemonRunning, path)
-	}
-	return nil, fmt.Errorf("lock the socket: %w", err)
+	return lock, nil
 }
 
 // replace listens on path, in place of the socket of a dead daemon.
@@ -130,7 +131,7 @@ func removeStale(ctx context.Context, path string) error {
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		// It answers, or its queue is full: somebody is there.
-		return fmt.Errorf("%w on %s", ErrDaemonRunning, path)
+		return fmt.Errorf("%w: it listens on %s", ErrDaemonRunning, path)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove the socket of a dead daemon: %w", err)

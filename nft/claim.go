@@ -33,6 +33,22 @@ func (k *Kernel) claim(table *nftables.Table) (*nftables.Table, error) {
 	return table, nil
 }
 
+// Owner is the netlink port of another process that owns the table, 0 if none does: no table, one without owner, one whose
+// owner has died, or ours.
+func (k *Kernel) Owner() (uint32, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	standing, err := k.standing(nftables.TableFamilyINet)
+	if err != nil || standing == nil || standing.Flags&nftables.TableFlagOwner == 0 {
+		return 0, explainErrno(err)
+	}
+	port, err := k.conn.GetPortID()
+	if err != nil || standing.Owner == port {
+		return 0, err
+	}
+	return standing.Owner, nil
+}
+
 // ErrOwned is returned when another process owns the table.
 var ErrOwned = errors.New("table dockerwall is owned by another process: is a second dockerwall daemon running? stop one of them")
 

@@ -166,7 +166,13 @@ func (w *world) launch(t *testing.T, settings ...string) *wall {
 	if !slices.ContainsFunc(settings, func(s string) bool { return s == "run" || strings.HasPrefix(s, "-") }) {
 		settings = append(settings, "run")
 	}
-	d := &wall{cmd: w.command(context.WithoutCancel(t.Context()), settings...), exited: make(chan struct{})}
+	return begin(t, w.command(context.WithoutCancel(t.Context()), settings...))
+}
+
+// begin starts a daemon's command; it ends with the test.
+func begin(t *testing.T, cmd *exec.Cmd) *wall {
+	t.Helper()
+	d := &wall{cmd: cmd, exited: make(chan struct{})}
 	d.cmd.Stderr = &d.log
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -178,7 +184,7 @@ func (w *world) launch(t *testing.T, settings ...string) *wall {
 	t.Cleanup(func() {
 		d.stop()
 		if t.Failed() {
-			t.Logf("log of the daemon with %q:\n%s", settings, tail(d.log.String()))
+			t.Logf("log of the daemon with %q:\n%s", cmd.Env, tail(d.log.String()))
 		}
 	})
 	return d

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/claim"
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/droplog"
 	"github.com/dockerwall/dockerwall/flows"
@@ -35,6 +35,9 @@ ends: what was allowed goes on, what was denied stays denied. "dockerwall nft fl
 		RunE: func(c *cobra.Command, _ []string) error {
 			hup := catchHangup()
 			d, err := newDaemon(c.Context(), s, env)
+			if err != nil && c.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // told to end while it waited for another daemon's end
+			}
 			if err != nil {
 				return err
 			}
@@ -52,6 +55,7 @@ var errFlushed = errors.New("the table was removed by request")
 type fence struct {
 	logger    *slog.Logger
 	kernel    *nft.Kernel
+	claims    *claim.Claims
 	engine    *docker.Client
 	ports     *hostnet.Ports
 	resolver  *resolver.Resolver
@@ -77,9 +81,6 @@ type fence struct {
 // newDaemon makes the parts. What it opens is closed by run.
 func newDaemon(ctx context.Context, s settings, env environment) (*fence, error) {
 	logger := newLogger(env.err, s.logLevel, s.logFormat)
-	if _, err := api.Dial(s.socket).Health(ctx); err == nil {
-		return nil, fmt.Errorf("%w on %s; stop it first, or give this one another --socket", api.ErrDaemonRunning, s.socket)
-	}
 	config, err := s.config(logger)
 	if err != nil {
 		return nil, err
@@ -93,6 +94,9 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 		return nil, err
 	}
 	if f.kernel, err = nft.Open(nft.Options{Logger: logger}); err != nil {
+		return nil, err
+	}
+	if f.claims, err = f.claim(ctx, s); err != nil {
 		return nil, err
 	}
 	config = features(config, f.kernel.Features())
@@ -157,7 +161,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 		return err
 	}
 	socket := api.Options{
-		Path: s.socket, Logger: f.logger, Health: f.health, Flush: f.flush,
+		Path: s.socket, Locked: f.claims.Socket(), Logger: f.logger, Health: f.health, Flush: f.flush,
 		Status: f.status, Denials: f.denials, Explain: f.explain, Suggest: f.suggest,
 	}
 	if f.api, err = api.New(socket); err != nil {
@@ -169,6 +173,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 // run is the whole picture of concurrency: every goroutine of the daemon starts here or is owned by
 // what starts here.
 func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
+	defer f.claims.Close() // at the very end: then another daemon may begin
 	defer func() { _ = f.kernel.Close() }()
 	defer func() { _ = f.kernel.ApplyTap(nft.Tap{}) }() // where the kernel does not end it with us
 	defer func() { _ = f.engine.Close() }()

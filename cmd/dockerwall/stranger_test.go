@@ -10,29 +10,6 @@ import (
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
-func TestASecondDaemonSaysSoAndEnds(t *testing.T) {
-	w := newWorld(t, lab.DockerOptions{})
-	first := w.start(t)
-	b := w.labelled(t, "203.0.113.1")
-	b.reaches(t, "tcp 203.0.113.1:80")
-	for name, c := range map[string]struct{ settings, says []string }{
-		"on the same socket": {nil, []string{"another dockerwall daemon is listening on /run/dockerwall/dockerwall.sock", "stop it first"}},
-		"on another socket": {[]string{"DOCKERWALL_SOCKET=/run/second/d.sock", "DOCKERWALL_METRICS_ADDR=off", "DOCKERWALL_NFLOG_GROUP=33"},
-			[]string{"owned by another process", "second dockerwall daemon", "stop one of them"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			second := w.launch(t, c.settings...)
-			second.says(t, c.says...)
-			if code := second.code(t); code != exitFailure {
-				t.Errorf("exit code %d, want %d", code, exitFailure)
-			}
-			w.healthy(t, first)
-			b.reaches(t, "tcp 203.0.113.1:80")
-			b.isKeptFrom(t, "tcp 203.0.113.2:80")
-		})
-	}
-}
-
 func TestFlushRemovesTheTableAndEndsTheDaemon(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
 	b := w.run(t, lab.RunSpec{Network: web})

@@ -4,11 +4,17 @@ import (
 	"context"
 	"time"
 
+	"github.com/dockerwall/dockerwall/claim"
 	"github.com/dockerwall/dockerwall/metrics"
 	"github.com/dockerwall/dockerwall/nft"
 )
 
 // What is done about the table beside commits: repairs, and its end.
+
+// claim makes sure that this daemon is the only one with what it is about to use.
+func (f *fence) claim(ctx context.Context, s settings) (*claim.Claims, error) {
+	return claim.Take(ctx, claim.Options{StateDir: s.directory(), Socket: s.socket, Owner: f.kernel.Owner, Logger: f.logger})
+}
 
 // foreignChange has the table repaired after a stranger's change, of which many notifications may tell.
 // When some were lost, the table is only looked at.
