@@ -9,8 +9,10 @@ SOAK     ?= 5m
 TIMEOUT  ?= 25m
 FAULTS   ?= ^TestFault
 GOLANGCI ?= v2.15.0
+NFPM     ?= v2.45.2
+ARCHES   ?= amd64 arm64 armv7
 
-.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns soak screenshots clean
+.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns soak screenshots deb rpm dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -76,5 +78,18 @@ screenshots: ## what a browser shows of the status page, into docs/images
 	@mkdir -p docs/images
 	$(GO) test -count=1 -run TestAPersonCanReadThePage ./page -screenshots "$(CURDIR)/docs/images"
 
+deb rpm: .cache/bin/nfpm-$(NFPM) ## packages into dist/, the same bytes for the same commit (ARCHES="amd64 arm64 armv7")
+	GO="$(GO)" NFPM="$(CURDIR)/$<" packaging/build.sh $@ "$(ARCHES)"
+
+dist: .cache/bin/nfpm-$(NFPM) ## packages and archives of all architectures, with SHA256SUMS
+	rm -rf dist
+	GO="$(GO)" NFPM="$(CURDIR)/$<" packaging/build.sh "deb rpm tar" "$(ARCHES)"
+	cd dist && sha256sum * >SHA256SUMS
+
+# A tool, not a dependency. Later versions need a module that not every proxy has.
+.cache/bin/nfpm-%:
+	GOBIN="$(CURDIR)/.cache/nfpm" GOFLAGS= CGO_ENABLED=0 $(GO) install -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@$*
+	@mkdir -p .cache/bin && mv .cache/nfpm/nfpm $@
+
 clean: ## removes what was built and fetched
-	rm -rf bin .cache
+	rm -rf bin dist .cache

@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// What packaging/build.sh and the Dockerfile write with -ldflags -X; empty in other builds.
+var version, revision string //nolint:gochecknoglobals // the linker knows nothing else
+
 // build is what the binary was made from.
 type build struct {
 	Version  string `json:"version"`
@@ -15,7 +18,7 @@ type build struct {
 	Go       string `json:"go"`
 }
 
-// buildInfo reads what the Go toolchain recorded.
+// buildInfo is what the build was stamped with, else what the Go toolchain recorded.
 func buildInfo() build {
 	out := build{Version: "unknown"}
 	info, ok := debug.ReadBuildInfo()
@@ -27,6 +30,9 @@ func buildInfo() build {
 		if s.Key == "vcs.revision" {
 			out.Revision = s.Value
 		}
+	}
+	if version != "" {
+		out.Version, out.Revision = version, revision
 	}
 	return out
 }
