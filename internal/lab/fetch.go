@@ -100,14 +100,17 @@ func lock(cache, name string) (func(), error) {
 }
 
 // distribution names the release whose packages fit this machine, such as debian-12.
-func distribution() string {
+func distribution() string { return release("ID") + "-" + release("VERSION_ID") }
+
+// release is a value of the machine's os-release(5).
+func release(name string) string {
 	values := map[string]string{}
 	text, _ := os.ReadFile("/etc/os-release")
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		values[key] = strings.Trim(value, `"`)
 	}
-	return values["ID"] + "-" + values["VERSION_ID"]
+	return values[name]
 }
 
 // fetchTo has a folder of programs filled beside dir and gives it the name when it is whole.

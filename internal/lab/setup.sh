@@ -24,6 +24,7 @@ if [ "${1:-}" = tests ]; then
 	program chromium chromium # these two look at the status page
 	program w3m w3m
 	program groff groff-base # sets the manual pages
+	program wget wget        # for debootstrap, which fetch.go unpacks: it makes the system that tests boot
 fi
 
 [ -n "$missing" ] || exit 0

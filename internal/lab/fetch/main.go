@@ -23,6 +23,7 @@ func main() {
 	// The tests that use the others say so themselves, and fail in CI; the rest can run without.
 	say(ctx, "the newest Engine:", lab.FetchNewest)
 	say(ctx, "Prometheus:", lab.FetchPrometheus)
+	say(ctx, "a system with systemd:", lab.FetchSystem)
 }
 
 func say(ctx context.Context, what string, fetch func(context.Context) (string, error)) {
