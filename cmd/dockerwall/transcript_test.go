@@ -47,7 +47,7 @@ func TestTheReadmeShowsWhatHappened(t *testing.T) {
 		text, _, _ := w.answer(t, strings.Fields(line)...)
 		fmt.Fprintf(&out, "$ dockerwall %s\n%s\n", line, text)
 	}
-	want := "```\n" + steady(strings.TrimSpace(out.String())) + "\n```\n"
+	want := "```console\n" + steady(strings.TrimSpace(out.String())) + "\n```\n"
 	compareBetween(t, "README.md", "transcript", want)
 }
 

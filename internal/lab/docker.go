@@ -76,6 +76,9 @@ func (l *Lab) storageDriver(ctx context.Context) string {
 // also /run/docker.sock.
 func (d *Docker) Socket() string { return filepath.Join(d.lab.dir, "docker.sock") }
 
+// Programs is the folder of the Engine's programs, docker among them; the newest Engine's has docker-compose too.
+func (d *Docker) Programs() string { return d.bin }
+
 // Host is the value of DOCKER_HOST.
 func (d *Docker) Host() string { return "unix://" + d.Socket() }
 

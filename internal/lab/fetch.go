@@ -138,7 +138,7 @@ func fetchOwn(ctx context.Context, work, programs string) error {
 	if err := unpack(ctx, work); err != nil {
 		return err
 	}
-	return collect(work, programs)
+	return collect(work, programs, enginePrograms())
 }
 
 // withLists does what needs the machine's lists of packages. Where they are missing or old, root renews them once.
@@ -188,12 +188,12 @@ func unpack(ctx context.Context, work string) error {
 	return nil
 }
 
-// collect moves the programs out of the unpacked packages.
-func collect(work, into string) error {
+// collect moves programs (name: name in the packages) out of the unpacked packages.
+func collect(work, into string, programs map[string]string) error {
 	if err := os.MkdirAll(into, 0o755); err != nil {
 		return err
 	}
-	for name, packaged := range enginePrograms() {
+	for name, packaged := range programs {
 		found := program(filepath.Join(work, "root"), packaged)
 		if found == "" {
 			return fmt.Errorf("find %s in the packages: not there", packaged)
@@ -207,7 +207,7 @@ func collect(work, into string) error {
 
 // program finds a program itself, not a link to it (bin/runc is one to sbin/runc).
 func program(root, name string) string {
-	for _, dir := range []string{"usr/bin", "usr/sbin", "bin", "sbin"} {
+	for _, dir := range []string{"usr/bin", "usr/sbin", "bin", "sbin", "usr/libexec/docker/cli-plugins"} {
 		path := filepath.Join(root, dir, name)
 		if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
 			return path

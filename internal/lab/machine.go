@@ -118,6 +118,14 @@ func (l *Lab) HostCommand(ctx context.Context, name string, args ...string) *exe
 	return cmd
 }
 
+// HostSession is HostCommand for a shell and all that it starts: it lives among the host's own pids, as dockerd does, so
+// that whatever is left of it ends with the lab. nsenter stays as its parent.
+func (l *Lab) HostSession(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := l.machine.command(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
 // HostProbe runs the probe on the host and returns the last of its results.
 func (l *Lab) HostProbe(ctx context.Context, args ...string) (Result, error) {
 	path, err := l.probe()

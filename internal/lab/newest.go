@@ -18,7 +18,15 @@ import (
 // as those since 28 do.
 func newestSuites() []string { return []string{"unstable", "testing"} }
 
-// FetchNewest is Fetch for the newest Engine that Debian's suites offer. Its programs bring their own libraries, so
+// newestPrograms are those of an Engine and docker compose, which is a plugin of the docker program.
+func newestPrograms() map[string]string {
+	programs := enginePrograms()
+	programs["docker-compose"] = "docker-compose"
+	return programs
+}
+
+// FetchNewest is Fetch for the newest Engine that Debian's suites offer. docker-compose is beside it.
+// Its programs bring their own libraries, so
 // that the machine may be older; they run from that folder alone. The Engine that is in the cache stays: to have a
 // newer one, remove the cache. Where the machine is not a Debian the error is errors.ErrUnsupported.
 func FetchNewest(ctx context.Context) (string, error) {
@@ -64,7 +72,7 @@ func fetchSuite(ctx context.Context, suite, dir string) error {
 		if err := unpack(ctx, work); err != nil {
 			return err
 		}
-		if err := collect(work, programs); err != nil {
+		if err := collect(work, programs, newestPrograms()); err != nil {
 			return err
 		}
 		return adopt(ctx, filepath.Join(work, "root"), programs, dir)
@@ -92,7 +100,7 @@ func adopt(ctx context.Context, root, programs, dir string) error {
 		return fmt.Errorf("find the C library in the packages: %d", len(found))
 	}
 	libraries, lib := filepath.Dir(found[0]), filepath.Join(dir, "lib")
-	for name := range enginePrograms() {
+	for name := range newestPrograms() {
 		program := filepath.Join(programs, name)
 		asked, err := loader(program)
 		if err != nil {
@@ -148,7 +156,7 @@ func loader(program string) (string, error) {
 // whole says whether a newest Engine is in dir and was made for that path. One that was moved is not: its programs
 // name a loader elsewhere.
 func whole(dir string) bool {
-	for name := range enginePrograms() {
+	for name := range newestPrograms() {
 		named, err := loader(filepath.Join(dir, name))
 		if err != nil {
 			return false
@@ -165,7 +173,7 @@ func whole(dir string) bool {
 
 // starts has the programs say their versions, for which all their libraries are loaded.
 func starts(ctx context.Context, dir string) error {
-	for _, name := range []string{"dockerd", "docker", "containerd", "containerd-shim-runc-v2", "ctr", "runc"} {
+	for _, name := range []string{"dockerd", "docker", "containerd", "containerd-shim-runc-v2", "ctr", "runc", "docker-compose"} {
 		if _, err := output(exec.CommandContext(ctx, filepath.Join(dir, name), "-v")); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func downloadSuite(ctx context.Context, work, suite string) error {
 	if _, err := output(suiteCommand(ctx, work, "apt-get", "-o", "APT::Update::Error-Mode=any", "update")); err != nil {
 		return err
 	}
-	roots := []string{"docker.io", "docker-cli", "patchelf"}
+	roots := []string{"docker.io", "docker-cli", "docker-compose", "patchelf"}
 	text, err := output(suiteCommand(ctx, work, "apt-cache", append([]string{"depends", "--recurse", "--important"}, roots...)...))
 	if err != nil {
 		return err
