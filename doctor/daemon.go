@@ -124,18 +124,21 @@ func stateDirLine(f Facts) Line {
 }
 
 func daemonLine(f Facts) Line {
-	h := f.Daemon.Value
+	h, start, log, enforce := f.Daemon.Value, "dockerwall run, or the unit of docs/howto/systemd.md", "see the daemon's log", "DRY_RUN=false"
+	if f.Unit.Value {
+		start, log, enforce = "systemctl start dockerwall", "journalctl --unit=dockerwall", "DRY_RUN=false in /etc/default/dockerwall, then systemctl restart dockerwall"
+	}
 	switch {
 	case f.Silent:
-		return warn("dockerwall run", "no daemon listens on %s: containers that start now are not fenced by their labels", word(f.Socket.Path))
+		return warn(start, "no daemon listens on %s: containers that start now are not fenced by their labels", word(f.Socket.Path))
 	case f.Daemon.Why != "":
 		return f.Daemon.unknown()
 	case !h.Healthy:
-		return fail("see the daemon's log", "version %s is not healthy: %s", word(h.Version), joined(h.Reasons))
+		return fail(log, "version %s is not healthy: %s", word(h.Version), joined(h.Reasons))
 	case len(h.Reasons) > 0:
 		return warn("see docs/limits.md", "version %s is degraded: %s", word(h.Version), joined(h.Reasons))
 	case h.DryRun:
-		return warn("DRY_RUN=false", "version %s runs dry: nothing is denied, and %s would be fenced", word(h.Version), containers(h.Fenced))
+		return warn(enforce, "version %s runs dry: nothing is denied, and %s would be fenced", word(h.Version), containers(h.Fenced))
 	default:
 		return ok("version %s is healthy: %s fenced", word(h.Version), containers(h.Fenced))
 	}

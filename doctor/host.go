@@ -88,17 +88,18 @@ func resolversLine(f Facts) Line {
 }
 
 func bootLine(f Facts) Line {
+	const unit = "run it as dockerwall.service, which comes before docker.service, where that matters: docs/howto/systemd.md"
 	switch {
 	case f.Container:
-		return warn("run it as a unit before docker.service where that matters", "as a container, dockerwall starts with the others and may be later than some of them after a boot")
+		return warn(unit, "as a container, dockerwall starts with the others and may be later than some of them after a boot")
 	case f.Unit.Why != "":
 		return f.Unit.unknown()
 	case f.Unit.Value:
 		return ok("dockerwall.service is enabled")
 	case f.Unfenced.Why == "" && f.ownContainer():
-		return warn("run it as a unit before docker.service where that matters", "Docker starts dockerwall, with the other containers and maybe later than some of them after a boot")
+		return warn(unit, "Docker starts dockerwall, with the other containers and maybe later than some of them after a boot")
 	default:
-		return warn("a unit with Before=docker.service", "no unit dockerwall.service is enabled: after a boot nothing is fenced until somebody starts dockerwall")
+		return warn("systemctl enable --now dockerwall, with the unit of docs/howto/systemd.md", "no unit dockerwall.service is enabled: after a boot nothing is fenced until somebody starts dockerwall")
 	}
 }
 

@@ -49,6 +49,7 @@ func (f *fence) reload(ctx context.Context, hup chan os.Signal) error {
 			return nil
 		case <-hup:
 			f.logger.Info("reloading: SIGHUP")
+			f.reloads()
 			if f.decisions != nil {
 				f.decisions.Reopen()
 			}

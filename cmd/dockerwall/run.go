@@ -76,6 +76,7 @@ type fence struct {
 	flushed   chan struct{}
 	commits   atomic.Int64 // that changed something
 	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
+	told      told
 }
 
 // newDaemon makes the parts. What it opens is closed by run.
@@ -118,7 +119,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
 		},
 		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Denied: func() { f.cutter.Suspect() },
-		Repaired: f.breached, StandFirst: underSystemd(env), Standing: f.ready, Alive: alive,
+		Repaired: f.breached, StandFirst: standFirst(env, left.Exists), Standing: f.ready, Alive: alive, Beat: watchdogBeat(),
 	})
 	if err != nil {
 		return nil, err
@@ -251,7 +252,7 @@ func (f *fence) done(o reconcile.Outcome) {
 	if o.Report.Changed || o.Refused {
 		f.metrics.Applied(o.Report.Took, o.Err)
 	}
-	f.sayStatus(o)
+	f.ran(o)
 }
 
 // reportOwner says that a table which stood before us has no owner, which cannot be changed while it stands.

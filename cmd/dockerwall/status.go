@@ -66,7 +66,7 @@ It exits 6 when the fence is degraded, whatever is printed.`,
 func withHint(err error) error {
 	switch {
 	case errors.Is(err, api.ErrNoDaemon):
-		return fmt.Errorf("%w; start it with `docker compose up -d` or `dockerwall run`, or name its socket with --socket or DOCKERWALL_SOCKET", err)
+		return fmt.Errorf("%w; start it with `systemctl start dockerwall`, `docker compose up -d` or `dockerwall run`, or name its socket with --socket or DOCKERWALL_SOCKET", err)
 	case errors.Is(err, api.ErrPermission):
 		return fmt.Errorf("%w; run this as root (sudo), or as a member of the group that has the socket (`%s`)", err, api.SocketGroup)
 	}
