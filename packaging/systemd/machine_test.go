@@ -45,6 +45,17 @@ func newMachine(t *testing.T) *machine {
 	}
 	m.copy(t, binary, tree+"/bin/dockerwall")
 	m.copy(t, m.probe, "/opt/image/probe")
+	// A host as systemd-resolved makes it: its stub is on loopback, which containers cannot ask, and its list elsewhere.
+	for file, text := range map[string]string{
+		"/etc/resolv.conf":                                  "nameserver 127.0.0.53\n",
+		"/etc/tmpfiles.d/resolve.conf":                      "d /run/systemd/resolve 0755\nf /run/systemd/resolve/resolv.conf 0644 - - - nameserver " + lab.DNSAddr + "\n",
+		"/etc/systemd/system/stub.service":                  "[Unit]\nBefore=dockerwall.service\n[Service]\nExecStart=/opt/image/probe resolver 127.0.0.53 -upstream " + lab.DNSAddr + "\n",
+		"/etc/systemd/system/multi-user.target.d/stub.conf": "[Unit]\nWants=stub.service\n",
+	} {
+		if err := m.System.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, file := range []string{"dockerwall.service", "dockerwall-restore.service", "sysusers.d/dockerwall.conf", "docker.service.d/dockerwall.conf"} {
 		m.copy(t, file, filepath.Join(tree, "packaging/systemd", file))
 	}
@@ -217,6 +228,16 @@ func (c container) reaches(t *testing.T, targets ...string) {
 			t.Errorf("%s to %s: %+v", c.name, target, r)
 		}
 	}
+}
+
+func (c container) address(t *testing.T) netip.Addr {
+	t.Helper()
+	text := c.m.sh(t, "docker inspect --format='{{.NetworkSettings.IPAddress}}' "+c.name)
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
 }
 
 // isKeptFrom tries, and looks on the internet's side too.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
 )
 
@@ -17,53 +18,90 @@ const (
 	denied  = "203.0.113.66" // what nobody may reach: its arrivals are leaks
 )
 
-// undisturbed has a container send while something happens: an unbroken flow of 1000 packets a second that is allowed, as
-// many that are denied, and new connections one after the other. No packet may be lost, none may leak, and each connection must stand
-// at its first SYN.
+// undisturbed has a container send while something happens: a flow of a thousand packets a second that is allowed, as many
+// that are denied, and new connections one after the other. No packet may be lost, none may leak, and each connection must stand at
+// its first SYN.
 func undisturbed(t *testing.T, c container, happens func()) {
 	t.Helper()
-	ns := c.namespace(t)
-	before := c.m.Arrived(netip.MustParseAddr(denied))
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	defer stop()
-	var goOn atomic.Bool
-	goOn.Store(true)
-	var sending sync.WaitGroup
-	var sent, shut, connected atomic.Int64
-	udp := func(to string, want bool, counted *atomic.Int64) {
-		for goOn.Load() {
-			const packets = 500
-			r := act(ns.Command(ctx, c.m.probe, "udp", to, "-count", strconv.Itoa(packets), "-rate", "1000", "-wait", map[bool]string{true: "1s", false: "0s"}[want]))
-			counted.Add(int64(r.Sent))
-			if r.Sent != packets || want && r.Received != packets || !want && r.Received > 0 {
-				t.Errorf("udp to %s: %d sent, %d answered: %s", to, r.Sent, r.Received, r.Error)
+	p := newProber(t, c)
+	p.sends(denied)
+	p.whileIt(happens)
+}
+
+// onlyAllowed is that without the denied.
+func onlyAllowed(t *testing.T, c container, happens func()) {
+	t.Helper()
+	newProber(t, c).whileIt(happens)
+}
+
+// prober is what a container sends until it is told to stop.
+type prober struct {
+	t       *testing.T
+	c       container
+	ns      *lab.Namespace
+	sending sync.WaitGroup
+	stopped atomic.Bool
+
+	answered, dropped, connected atomic.Int64
+}
+
+func newProber(t *testing.T, c container) *prober {
+	p := &prober{t: t, c: c, ns: c.namespace(t)}
+	p.sends(allowed)
+	p.sending.Go(func() {
+		for !p.stopped.Load() {
+			if r := p.act("tcp", allowed+":80"); r.Outcome != result.OK || r.Retransmits > 0 {
+				t.Errorf("connection %d: %+v", p.connected.Load(), r)
 			}
+			p.connected.Add(1)
 		}
+	})
+	return p
+}
+
+// act does not end with the test's context, which may be over while it is to be told to stop.
+func (p *prober) act(words ...string) lab.Result {
+	return act(p.ns.Command(context.WithoutCancel(p.t.Context()), p.c.m.probe, words...))
+}
+
+// sends sends packets in runs of half a second.
+func (p *prober) sends(to string) {
+	const packets = 500
+	want, wait, counted := packets, "1s", &p.answered
+	if to == denied {
+		want, wait, counted = 0, "0s", &p.dropped
 	}
-	sending.Go(func() { udp(allowed+":5000", true, &sent) })
-	sending.Go(func() { udp(denied+":5000", false, &shut) })
-	sending.Go(func() {
-		for goOn.Load() {
-			if r := act(ns.Command(ctx, c.m.probe, "tcp", allowed+":80")); r.Outcome != result.OK || r.Retransmits > 0 {
-				t.Errorf("connection %d: %+v", connected.Load(), r)
+	p.sending.Go(func() {
+		for !p.stopped.Load() {
+			r := p.act("udp", to+":5000", "-count", strconv.Itoa(packets), "-rate", "1000", "-wait", wait)
+			if r.Sent != packets || r.Received != want {
+				p.t.Errorf("udp to %s: %d sent, %d answered, want %d: %s", to, r.Sent, r.Received, want, r.Error)
 			}
-			connected.Add(1)
+			counted.Add(int64(r.Sent))
 		}
 	})
-	eventually(t, func() error {
-		if connected.Load() == 0 {
-			return errors.New("nothing was connected yet")
-		}
-		return nil
-	})
-	happens()
-	goOn.Store(false)
-	sending.Wait()
-	if sent.Load() == 0 || shut.Load() == 0 {
+}
+
+func (p *prober) whileIt(happens func()) {
+	t, leak := p.t, netip.MustParseAddr(denied)
+	t.Helper()
+	before := p.c.m.Arrived(leak)
+	func() {
+		defer p.sending.Wait()
+		defer p.stopped.Store(true) // also where the test fails for good
+		eventually(t, func() error {
+			if p.connected.Load() == 0 {
+				return errors.New("nothing was connected yet")
+			}
+			return nil
+		})
+		happens()
+	}()
+	if n := p.c.m.Arrived(leak) - before; n > 0 {
+		t.Errorf("%d denied packets arrived", n)
+	}
+	if p.answered.Load() == 0 {
 		t.Error("nothing was sent")
 	}
-	if n := c.m.Arrived(netip.MustParseAddr(denied)) - before; n > 0 {
-		t.Errorf("%d of %d denied packets arrived", n, shut.Load())
-	}
-	t.Logf("%d packets and %d connections allowed, %d packets denied", sent.Load(), connected.Load(), shut.Load())
+	t.Logf("%d packets and %d connections allowed, %d packets denied", p.answered.Load(), p.connected.Load(), p.dropped.Load())
 }
