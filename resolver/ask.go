@@ -117,7 +117,7 @@ func (a *asker) one(ctx context.Context, name string, qtype uint16, server netip
 		records, result, err = judge(reply, q.Question[0])
 	}
 	if ctx.Err() != nil {
-		return nil, result, err // we gave up, not the server
+		return records, result, err // we gave up, not the server
 	}
 	if retried {
 		a.tally.tcp.Add(1)

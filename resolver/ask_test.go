@@ -149,3 +149,30 @@ func TestCancelEndsALookupAtOnce(t *testing.T) {
 		t.Errorf("counted what we gave up ourselves: %+v", c)
 	}
 }
+
+// over is a context that has just ended: what waits for it has not heard of it yet.
+type over struct{ context.Context }
+
+func (over) Err() error { return context.Canceled }
+
+// TestAnAnswerThatComesAtTheEndIsOne though nobody waits for it any more.
+func TestAnAnswerThatComesAtTheEndIsOne(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer []string
+		want   string
+	}{
+		"with addresses": {[]string{"www.example.org. 60 IN A 192.0.2.1"}, "192.0.2.1"},
+		"without":        {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := newAsker(patience, 0).lookup(over{t.Context()}, www, []netip.AddrPort{fixed(t, test.answer...)})
+			var got string
+			if out.answer != nil {
+				got = addrsOf(out.answer.Addrs)
+			}
+			if got != test.want {
+				t.Errorf("%q, want %q: %+v", got, test.want, out)
+			}
+		})
+	}
+}
