@@ -100,6 +100,13 @@ func (c *Client) Invalidate() {
 	c.images.invalidate()
 }
 
+// Doubt makes the next List read a network again.
+func (c *Client) Doubt(network string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	set(&c.marks.networks, network, struct{}{})
+}
+
 func (c *Client) negotiated(ctx context.Context) (engine, error) {
 	s, err := newSDK(c.host)
 	if err != nil {

@@ -23,18 +23,28 @@ type Port struct {
 type board struct {
 	mu    sync.Mutex
 	ports []Port // sorted by Name
+	whole bool   // all there are have been put there
 }
 
 func (b *board) list() []Port {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.ports)
+	if !b.whole {
+		return nil
+	}
+	return append([]Port{}, b.ports...)
+}
+
+func (b *board) complete() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.whole = true
 }
 
 func (b *board) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ports = nil
+	b.ports, b.whole = nil, false
 }
 
 // swap puts a port where another was; the zero Port is none. It says whether anything changed.

@@ -14,7 +14,8 @@ import (
 
 // PortsOptions say whom to tell.
 type PortsOptions struct {
-	Changed func() // called from Run after ports came, went, or changed their name or bridge; may be nil
+	Changed func() // called from Run after ports came, or changed their name or bridge; may be nil
+	Gone    func() // called instead after some went; nil is Changed
 	Logger  *slog.Logger
 	Buffer  int // of the socket, in bytes; 8 MiB. What it cannot hold is read anew
 }
@@ -31,6 +32,9 @@ func NewPorts(o PortsOptions) *Ports {
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
+	if o.Gone == nil {
+		o.Gone = o.Changed
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -40,8 +44,9 @@ func NewPorts(o PortsOptions) *Ports {
 	return &Ports{options: o}
 }
 
-// List is the ports as they are now, sorted by Name; the caller's own. One whose other end's MAC is not known is left
-// out: it has never been up, or the kernel would not tell. Any goroutine may call it at any time.
+// List is the ports as they are now, sorted by Name; the caller's own, and nil while Run has not read them all. One whose
+// other end's MAC is not known is left out: it has never been up, or the kernel would not tell. Any goroutine may call it at
+// any time.
 func (p *Ports) List() []Port { return p.board.list() }
 
 // Forget empties the list, after Run has ended; the next Run fills it.
@@ -106,6 +111,7 @@ type follower struct {
 	late    map[int32]retry   // veths whose other end could not be read
 	mute    bool              // a failure was logged, and none has succeeded since
 	changed bool              // the board, since it was last told
+	gone    bool              // likewise, and something was taken off it
 }
 
 type member struct {
@@ -154,8 +160,12 @@ func (f *follower) follow(ctx context.Context) error {
 }
 
 func (f *follower) tell() {
-	if f.changed {
-		f.changed = false
+	changed, gone := f.changed, f.gone
+	f.changed, f.gone = false, false
+	switch {
+	case gone:
+		f.options.Gone()
+	case changed:
 		f.options.Changed()
 	}
 }
@@ -181,6 +191,7 @@ func (f *follower) readAll() error {
 			f.drop(index)
 		}
 	}
+	f.board.complete()
 	return nil
 }
 
@@ -226,7 +237,7 @@ func (f *follower) member(l link) *member {
 
 func (f *follower) drop(index int32) {
 	if v := f.members[index]; v != nil {
-		f.changed = f.board.swap(v.shown, Port{}) || f.changed
+		f.swap(v, Port{})
 		delete(f.members, index)
 		delete(f.late, index)
 	}
@@ -250,6 +261,12 @@ func (f *follower) show(v *member) {
 	if bridge, ok := f.bridges[v.master]; ok && (v.known || v.kind != "veth") {
 		now = Port{Index: v.index, Name: v.name, Bridge: bridge, MAC: v.far, Foreign: v.kind != "veth"}
 	}
-	f.changed = f.board.swap(v.shown, now) || f.changed
+	f.swap(v, now)
+}
+
+func (f *follower) swap(v *member, now Port) {
+	if f.board.swap(v.shown, now) {
+		f.changed, f.gone = true, f.gone || now == Port{}
+	}
 	v.shown = now
 }

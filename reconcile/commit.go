@@ -75,6 +75,8 @@ func (l *Loop) look(ctx context.Context) (state State, err error) {
 			return state, err
 		case <-l.damaged:
 			l.repair()
+		case <-l.moved:
+			l.unseat()
 		case <-beat.C:
 			l.options.Alive()
 		}
@@ -123,9 +125,8 @@ func (l *Loop) failed(err error) Outcome {
 // better informed than we are and stays; on a host without one, nobody is to reach anything before we
 // know who may.
 func (l *Loop) hold() (nft.Report, error) {
-	last, good := l.Last()
-	if good {
-		outcome := l.commit(last.State)
+	if _, good := l.Last(); good {
+		outcome := l.keep()
 		return outcome.Report, outcome.Err
 	}
 	l.learning.Lock()
@@ -150,4 +151,32 @@ func (l *Loop) hold() (nft.Report, error) {
 	l.stands()
 	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
 	return report, nil
+}
+
+// keep commits the last state again, less the endpoints whose ports are gone since: nobody can say to whom Docker gives
+// their addresses next.
+func (l *Loop) keep() Outcome {
+	last, _ := l.Last()
+	state, left := last.State.seated(l.options.Gather.ports())
+	outcome := l.commit(state)
+	if !left || outcome.Err != nil {
+		return outcome
+	}
+	l.mu.Lock()
+	l.last.State, l.last.Ruleset = outcome.State, outcome.Ruleset
+	l.mu.Unlock()
+	l.options.Logger.Info("addresses whose ports are gone are nobody's until Docker says whose they are", "containers", len(outcome.Ruleset.Containers))
+	l.options.Unseated(outcome)
+	return outcome
+}
+
+// unseat takes from the table what has lost its port, if anything has. An error comes again with the next run.
+func (l *Loop) unseat() {
+	last, good := l.Last()
+	if !good {
+		return
+	}
+	if _, left := last.State.seated(l.options.Gather.ports()); left {
+		l.repaired = l.repaired.Plus(l.keep().Report)
+	}
 }

@@ -11,10 +11,11 @@ import (
 )
 
 // Engine tells what containers and networks there are. List may answer from what it knows when no event
-// said otherwise; Invalidate makes the next one read everything.
+// said otherwise; Doubt makes the next one read a network again, Invalidate everything.
 type Engine interface {
 	List(context.Context) (docker.Host, error)
 	ImageLabels(context.Context) (map[string]map[string]string, error)
+	Doubt(network string)
 	Invalidate()
 }
 
@@ -35,10 +36,11 @@ type Gather struct {
 	Engine     Engine
 	Resolver   Resolver
 	Interfaces func() (hostnet.Interfaces, error) // hostnet.Read
-	Ports      func() []hostnet.Port              // hostnet.Ports.List; nil knows none
+	Ports      func() []hostnet.Port              // hostnet.Ports.List; without it none are known
 	TrustImage bool                               // TRUST_IMAGE_LABELS
 
-	read map[string]*labels // of the last State, so that a label is read once
+	read  map[string]*labels // of the last State, so that a label is read once
+	seats seats              // likewise
 }
 
 // State takes all that a ruleset depends on, now. Interfaces are read before networks are listed, so
@@ -58,14 +60,15 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("read interfaces: %w", err)
 	}
-	host, err := g.Engine.List(ctx)
+	host, err := g.list(ctx)
 	if err != nil {
 		return State{}, fmt.Errorf("list containers and networks: %w", err)
 	}
 	state := State{Config: g.Config, Docker: host, Interfaces: interfaces, Resolvers: g.Resolver.Servers()}
-	if g.Ports != nil { // after Docker told of endpoints: their ports stood before
-		state.Ports = g.Ports()
-	}
+	state.Ports = g.ports() // after Docker told of endpoints: their ports stood before
+	g.seats = g.seats.take(host.Networks, state.Ports)
+	state.seats = g.seats
+	state.Docker.Networks, _ = less(host.Networks, state.seats.over(state.Ports))
 	if !g.TrustImage {
 		if state.ImageLabels, err = g.Engine.ImageLabels(ctx); err != nil {
 			return State{}, fmt.Errorf("list images: %w", err)
@@ -77,6 +80,26 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 	g.read = state.readAll(g.read)
 	state.read = g.read
 	return state, nil
+}
+
+// list asks the Engine, and in particular whether endpoints are still there whose ports have gone.
+func (g *Gather) list(ctx context.Context) (docker.Host, error) {
+	networks, gone := g.seats.lost(g.ports())
+	for _, id := range networks {
+		g.Engine.Doubt(id)
+	}
+	host, err := g.Engine.List(ctx)
+	if err == nil {
+		g.seats = g.seats.forget(gone)
+	}
+	return host, err
+}
+
+func (g *Gather) ports() []hostnet.Port {
+	if g.Ports == nil {
+		return nil
+	}
+	return g.Ports()
 }
 
 // recall adds what names mean now, and returns what it asked for. They are asked for before they are looked up: a

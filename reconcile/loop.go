@@ -35,7 +35,9 @@ type Options struct {
 	Leaving func([]nft.Container)
 	// Losing is told of containers that stay and lose endpoints in the coming commit, each with these endpoints only.
 	Losing func([]nft.Container)
-	// Done is told of every run. All three are called from the loop's goroutine.
+	// Unseated is told of what was committed because ports are gone while the Engine does not answer.
+	Unseated func(Outcome)
+	// Done is told of every run. All four are called from the loop's goroutine.
 	Done func(Outcome)
 	// Denied is told that Learn has committed addresses that are denied. It must not block.
 	Denied func()
@@ -69,6 +71,7 @@ type Loop struct {
 	options Options
 	kick    chan struct{}
 	damaged chan struct{} // by a stranger
+	moved   chan struct{} // ports are gone
 
 	standing bool       // Standing was told
 	repaired nft.Report // what was repaired since the last outcome
@@ -100,8 +103,10 @@ func New(o Options) (*Loop, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Done == nil {
-		o.Done = func(Outcome) {}
+	for _, told := range []*func(Outcome){&o.Done, &o.Unseated} {
+		if *told == nil {
+			*told = func(Outcome) {}
+		}
 	}
 	for _, told := range []*func(){&o.Denied, &o.Repaired, &o.Standing, &o.Alive} {
 		if *told == nil {
@@ -113,7 +118,7 @@ func New(o Options) (*Loop, error) {
 			*told = func([]nft.Container) {}
 		}
 	}
-	return &Loop{options: o, kick: make(chan struct{}, 1), damaged: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex()}, nil
+	return &Loop{options: o, kick: make(chan struct{}, 1), damaged: make(chan struct{}, 1), moved: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex()}, nil
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -136,6 +141,13 @@ func wake(c chan struct{}) {
 // run after that: a stranger has changed the table.
 func (l *Loop) Repair() {
 	wake(l.damaged)
+	l.Kick()
+}
+
+// Moved asks for the endpoints whose ports are gone to be taken from the table, without waiting for an Engine that may not
+// answer, and for a run after that.
+func (l *Loop) Moved() {
+	wake(l.moved)
 	l.Kick()
 }
 
@@ -234,6 +246,8 @@ func (l *Loop) sleep(ctx context.Context, d time.Duration, retry bool) bool {
 			return true
 		case <-l.damaged:
 			l.repair()
+		case <-l.moved:
+			l.unseat()
 		}
 	}
 }

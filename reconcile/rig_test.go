@@ -19,6 +19,7 @@ type fakeEngine struct {
 	hangs       bool // until the one who asks gives up
 	invalidated int
 	listed      int
+	doubted     []string
 }
 
 func (e *fakeEngine) List(ctx context.Context) (docker.Host, error) {
@@ -42,6 +43,12 @@ func (e *fakeEngine) Invalidate() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.invalidated++
+}
+
+func (e *fakeEngine) Doubt(network string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.doubted = append(e.doubted, network)
 }
 
 func (e *fakeEngine) stuck() bool {
@@ -84,8 +91,9 @@ type rig struct {
 	resolver *fakeResolver
 	leaving  func([]nft.Container) // nil: nobody is told
 	losing   func([]nft.Container)
-	told     Options      // StandFirst, Standing, Alive
-	ended    <-chan error // what Run returns
+	ports    func() []hostnet.Port // nil: none are known
+	told     Options               // StandFirst, Standing, Alive
+	ended    <-chan error          // what Run returns
 	stop     func()
 }
 
@@ -101,7 +109,7 @@ func (r *rig) start(t *testing.T, config Config) *rig {
 	r.resolver = &fakeResolver{}
 	o := r.told
 	o.Gather = Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: true,
-		Interfaces: func() (hostnet.Interfaces, error) { return hostnet.Interfaces{}, nil }}
+		Interfaces: func() (hostnet.Interfaces, error) { return hostnet.Interfaces{}, nil }, Ports: r.ports}
 	o.Kernel, o.Leaving, o.Losing = r.kernel, r.leaving, r.losing
 	loop, err := New(o)
 	if err != nil {

@@ -17,7 +17,7 @@ type State struct {
 	// is ignored, and of a container whose image is missing only denials count. Nil trusts images.
 	ImageLabels map[string]map[string]string
 	Interfaces  hostnet.Interfaces
-	Ports       []hostnet.Port
+	Ports       []hostnet.Port // nil while they are not known
 	// Names are the addresses that names mean now. A wildcard takes those of every name it matches.
 	Names map[string][]netip.Addr
 	// Denied are the addresses that denied names have ever had while denied, which count besides Names; nil
@@ -32,7 +32,8 @@ type State struct {
 	// Resolvers are those that Docker gives containers which bring none of their own, and who else is asked.
 	Resolvers resolver.Servers
 
-	read map[string]*labels // by container ID; what is missing is read from Docker.Containers
+	read  map[string]*labels // by container ID; what is missing is read from Docker.Containers
+	seats seats              // of the endpoints
 }
 
 // Config is what the operator set.

@@ -113,12 +113,12 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	f.ports = hostnet.NewPorts(hostnet.PortsOptions{Changed: func() { f.loop.Kick() }, Logger: logger})
+	f.ports = hostnet.NewPorts(hostnet.PortsOptions{Changed: func() { f.loop.Kick() }, Gone: func() { f.loop.Moved() }, Logger: logger})
 	f.loop, err = reconcile.New(reconcile.Options{
 		Gather: reconcile.Gather{
 			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
 		},
-		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Denied: func() { f.cutter.Suspect() },
+		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Unseated: f.unseated, Denied: func() { f.cutter.Suspect() },
 		Repaired: f.breached, StandFirst: standFirst(env, left.Exists), Standing: f.ready, Alive: alive, Beat: watchdogBeat(),
 	})
 	if err != nil {
@@ -253,6 +253,14 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.metrics.Applied(o.Report.Took, o.Err)
 	}
 	f.ran(o)
+}
+
+// unseated follows a commit that was made because ports are gone: the flows of who had them end, too.
+func (f *fence) unseated(o reconcile.Outcome) {
+	f.commits.Add(1)
+	f.noted.committed(o)
+	f.cutter.Follow(o.State, o.Ruleset)
+	f.observer.Committed()
 }
 
 // reportOwner says that a table which stood before us has no owner, which cannot be changed while it stands.
