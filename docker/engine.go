@@ -137,7 +137,7 @@ func (s *sdk) Close() error {
 }
 
 // readOnly refuses every request that could change something, whoever made it, and keeps the
-// cause of a failed connection, which the client replaces by a sentence of its own.
+// cause of a failed connection, which the client replaces by a sentence of its own. No answer can fill the memory.
 type readOnly struct{ next http.RoundTripper }
 
 func (t readOnly) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -147,6 +147,9 @@ func (t readOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.next.RoundTrip(r)
 	if err != nil && r.Context().Err() == nil {
 		return nil, &unreachableError{err}
+	}
+	if err == nil && !strings.HasSuffix(r.URL.Path, "/events") { // whose body has no end
+		response.Body = &bounded{response.Body, maxAnswer}
 	}
 	return response, err
 }

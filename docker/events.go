@@ -51,7 +51,7 @@ func subscription() filters.Args {
 
 // stream is an open event stream.
 type stream struct {
-	body    io.Closer
+	body    *bounded // is given room for each event
 	decoder *json.Decoder
 	cancel  context.CancelFunc // ends the request
 }
@@ -63,6 +63,7 @@ func (s *stream) close() {
 
 func (s *stream) next() (event, error) {
 	var e event
+	s.body.left = maxEvent
 	err := s.decoder.Decode(&e)
 	return e, err
 }

@@ -32,6 +32,7 @@ func (c *Client) List(ctx context.Context) (Host, error) {
 		return Host{}, err
 	}
 	c.mu.Lock()
+	next.end(next.endedBy(c.marks.died)) // while Docker took its time
 	c.cache = next
 	c.mu.Unlock()
 	c.inspect.follow(next.containers)
@@ -136,22 +137,22 @@ func (c *Client) readNetworks(ctx context.Context, p plan, old snapshot) ([]netw
 				ids = append(ids, n.ID)
 			}
 		}
-		reads = append(reads, old.vanished(listed)...)
+		ids = append(ids, old.vanished(listed, ids)...)
 	}
 	inspected, err := c.inspectNetworks(ctx, ids)
 	return append(reads, inspected...), err
 }
 
-// vanished are the networks that a new list has not.
-func (s snapshot) vanished(listed []Network) []networkRead {
+// vanished are the networks, by ID, that a new list has not and that are not to be read anyway: whether they are gone is
+// asked about each, so that no empty list makes an end of them.
+func (s snapshot) vanished(listed []Network, read []string) (out []string) {
 	there := map[string]struct{}{}
 	for _, n := range listed {
 		there[n.ID] = struct{}{}
 	}
-	var out []networkRead
 	for id := range s.networks {
-		if _, ok := there[id]; !ok {
-			out = append(out, networkRead{Network: Network{ID: id}, gone: true})
+		if _, ok := there[id]; !ok && !slices.Contains(read, id) {
+			out = append(out, id)
 		}
 	}
 	return out
@@ -162,6 +163,9 @@ func (c *Client) listNetworks(ctx context.Context) ([]Network, error) {
 	err := c.ask(ctx, "list networks of Docker", func(ctx context.Context, e engine) error {
 		list, err := e.NetworkList(ctx, network.ListOptions{})
 		for _, n := range list {
+			if err = plausible(n); err != nil {
+				return err
+			}
 			out = append(out, networkFrom(n))
 		}
 		return err
@@ -189,6 +193,9 @@ func (c *Client) inspectNetwork(ctx context.Context, id string) (networkRead, er
 		if err == nil && n.ID != id {
 			return fmt.Errorf("the answer is about network %q", n.ID)
 		}
+		if err == nil {
+			err = plausible(n)
+		}
 		r.Network, r.at = networkFrom(n), time.Now()
 		return err
 	})
@@ -196,6 +203,17 @@ func (c *Client) inspectNetwork(ctx context.Context, id string) (networkRead, er
 		return networkRead{Network: Network{ID: id}, gone: true}, nil
 	}
 	return r, err
+}
+
+// plausible says what an answer about a network lacks that Docker always gives: without it, its bridge would be another's
+// or nobody's.
+func plausible(n network.Inspect) error {
+	for what, is := range map[string]string{"ID": n.ID, "name": n.Name, "driver": n.Driver} {
+		if is == "" {
+			return fmt.Errorf("the answer has a network without %s (ID %q, name %q)", what, n.ID, n.Name)
+		}
+	}
+	return nil
 }
 
 func notFound(err error) bool { return errors.Is(err, errdefs.ErrNotFound) }

@@ -92,7 +92,8 @@ func (c *Client) open(ctx context.Context, e engine, since time.Time) (*stream, 
 		cancel()
 		return nil, err
 	}
-	return &stream{body, json.NewDecoder(body), cancel}, nil
+	room := &bounded{body, maxEvent}
+	return &stream{room, json.NewDecoder(room), cancel}, nil
 }
 
 // note marks what ev touches, and tells whether it touches anything.

@@ -39,10 +39,15 @@ func (s snapshot) next(p plan) snapshot {
 		maps.Copy(n.networks, s.networks)
 		maps.Copy(n.ended, s.ended)
 	}
-	for _, id := range p.ended {
-		n.ended[id] = struct{}{}
-	}
+	n.end(p.ended)
 	return n
+}
+
+// end notes endpoints, by ID, that are over.
+func (s snapshot) end(endpoints []string) {
+	for _, id := range endpoints {
+		s.ended[id] = struct{}{}
+	}
 }
 
 // putContainers takes the answer for the asked IDs, or, with whole, for all there are.

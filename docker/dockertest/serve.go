@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -30,11 +31,13 @@ const (
 	ListServices     = "/services"
 )
 
-// Fault is what goes wrong at an endpoint; the zero value is nothing. Status and Cut come after Wait.
+// Fault is what goes wrong at an endpoint; the zero value is nothing. What is not Wait comes after it.
 type Fault struct {
-	Wait   <-chan struct{} // no answer before it is closed
-	Status int             // answer this instead, such as 500
-	Cut    bool            // send half of the answer
+	Wait    <-chan struct{} // no answer before it is closed
+	Status  int             // answer this instead, such as 500
+	Cut     bool            // send half of the answer
+	Body    string          // answer this instead
+	Endless string          // and go on with this until who asked has gone
 }
 
 // SetFault makes an endpoint go wrong from now on, or, with the zero Fault, go right again.
@@ -90,6 +93,12 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "only GET and HEAD are served")
 	case f.Status != 0:
 		refuse(w, f.Status, "fault made by the test")
+	case f.Body != "":
+		w.Header().Set("Content-Type", "application/json")
+		_, err := io.WriteString(w, f.Body)
+		for err == nil && f.Endless != "" {
+			_, err = io.WriteString(w, f.Endless)
+		}
 	case version != 0 && version > minor(newest):
 		refuse(w, http.StatusBadRequest, fmt.Sprintf("client version 1.%d is too new. Maximum supported API version is %s", version, newest))
 	case version != 0 && version < minor(oldest):
