@@ -73,6 +73,7 @@ func hostRules() []Rule {
 		{ID: reconcile.RuleSharedLabels, Severity: Error, Title: "labels on another container's network", Help: "The policy of the container whose network it is counts."},
 		{ID: reconcile.RuleStepsAround, Severity: Warning, Title: "a container that can step around the fence", Help: "Privileged, with NET_ADMIN, SYS_ADMIN and the like, or with an engine's socket, it is as good as root on the host."},
 		{ID: reconcile.RuleStrangePort, Severity: Error, Title: "a bridge port that is no container's", Help: "What is behind it is on the containers' network. Only the daemon sees it."},
+		{ID: reconcile.RuleUnlisted, Severity: Warning, Title: "a network that Docker does not list any more", Help: "Its bridge stands all the same, and stays fenced. Only the daemon sees it."},
 		{ID: reconcile.RuleUnmanaged, Severity: Error, Title: "a network that is left alone", Help: "`GATEWAY_NETWORKS` leaves it out, so that labels do nothing there. A note for containers without labels."},
 		{ID: reconcile.RuleUnheldDNS, Severity: Warning, Title: "denied DNS that is not held", Help: "Docker 28 and newer ask resolvers from the host's namespace unless `dns` is set; there `!_dns_` does not stop questions through Docker's resolver. Only running containers are checked for it."},
 		{ID: reconcile.RuleUnknownDenial, Severity: Error, Title: "a denied name that is not known yet", Help: "No allow beside it counts until a resolver answers. Only the daemon sees it."},

@@ -42,7 +42,7 @@ func Boot(c Config, now hostnet.Interfaces) nft.Ruleset {
 	b := builder{state: State{Config: c, Interfaces: now}, rules: State{Config: c}.skeleton()}
 	b.foreignBridges()
 	r := b.rules
-	for _, n := range []docker.Network{{Name: "bridge", Bridge: "docker0"}, {Name: "docker_gwbridge", Bridge: "docker_gwbridge"}} {
+	for _, n := range usual() {
 		if c.Networks.Manages(n.Name) {
 			r.Bridges = append(r.Bridges, b.bridge(n.Bridge))
 		}

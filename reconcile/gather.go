@@ -41,6 +41,8 @@ type Gather struct {
 
 	read  map[string]*labels // of the last State, so that a label is read once
 	seats seats              // likewise
+
+	bridged []docker.Network // the managed ones of the last State that have a bridge
 }
 
 // State takes all that a ruleset depends on, now. Interfaces are read before networks are listed, so
@@ -65,10 +67,13 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("list containers and networks: %w", err)
 	}
 	state := State{Config: g.Config, Docker: host, Interfaces: interfaces, Resolvers: g.Resolver.Servers()}
+	if err := g.keepUnlisted(&state); err != nil {
+		return State{}, err
+	}
 	state.Ports = g.ports() // after Docker told of endpoints: their ports stood before
 	g.seats = g.seats.take(host.Networks, state.Ports)
 	state.seats = g.seats
-	state.Docker.Networks, _ = less(host.Networks, state.seats.over(state.Ports))
+	state.Docker.Networks, _ = less(state.Docker.Networks, state.seats.over(state.Ports))
 	if !g.TrustImage {
 		if state.ImageLabels, err = g.Engine.ImageLabels(ctx); err != nil {
 			return State{}, fmt.Errorf("list images: %w", err)

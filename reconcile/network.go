@@ -31,6 +31,7 @@ func (b *builder) networks() {
 		}
 		last = n.Bridge
 	}
+	b.usualBridges()
 	b.claims()
 	b.foreignBridges()
 	b.namedNetworks()

@@ -91,6 +91,7 @@ type rig struct {
 	resolver *fakeResolver
 	leaving  func([]nft.Container) // nil: nobody is told
 	losing   func([]nft.Container)
+	bridges  func() []string       // of the host; nil: none
 	ports    func() []hostnet.Port // nil: none are known
 	told     Options               // StandFirst, Standing, Alive
 	ended    <-chan error          // what Run returns
@@ -109,7 +110,12 @@ func (r *rig) start(t *testing.T, config Config) *rig {
 	r.resolver = &fakeResolver{}
 	o := r.told
 	o.Gather = Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: true,
-		Interfaces: func() (hostnet.Interfaces, error) { return hostnet.Interfaces{}, nil }, Ports: r.ports}
+		Interfaces: func() (hostnet.Interfaces, error) {
+			if r.bridges == nil {
+				return hostnet.Interfaces{}, nil
+			}
+			return hostnet.Interfaces{Bridges: hostBridges(r.bridges()...)}, nil
+		}, Ports: r.ports}
 	o.Kernel, o.Leaving, o.Losing = r.kernel, r.leaving, r.losing
 	loop, err := New(o)
 	if err != nil {

@@ -18,6 +18,7 @@ const (
 	RuleStepsAround   = "steps-around"
 	RuleStrangePort   = "strange-port"
 	RuleUnheldDNS     = "dns-not-held"
+	RuleUnlisted      = "unlisted-network"
 	RuleUnknownDenial = "denied-name-unknown"
 	RuleUnmanaged     = "unmanaged-network"
 )

@@ -34,6 +34,8 @@ type State struct {
 
 	read  map[string]*labels // by container ID; what is missing is read from Docker.Containers
 	seats seats              // of the endpoints
+
+	unlisted []string // bridges of networks that Docker does not list any more
 }
 
 // Config is what the operator set.
