@@ -20,7 +20,7 @@ type life struct {
 
 // churn lets containers live in a slot, one after the other, each in another way.
 func (s *soak) churn(ctx context.Context, slot int) error {
-	pool := s.pool(200, 1)
+	pool := s.pool(40, 1) // names: what is remembered of each is bounded, and is to be there when it is warm
 	return each(ctx, 500*time.Millisecond, func(i int) error {
 		n := (i*slots + slot) % 256
 		l := &life{s: s, name: fmt.Sprintf("churn-%d-%d", slot, i%pool)}

@@ -20,7 +20,7 @@ func (s *soak) clients(ctx context.Context) error {
 		{[]string{"status", "-o", "json"}, 0},
 		{[]string{"status", "flooder"}, 0},
 		{[]string{"explain", "flooder", "198.19.1.1:9/udp"}, 10},
-		{[]string{"explain", "asker", "n1." + zone + ":80/tcp"}, 0},
+		{[]string{"explain", "echoer", "203.0.113.1:7/udp"}, 0},
 		{[]string{"suggest", "-o", "json"}, 0},
 		{[]string{"watch", "--follow=false", "--last=20"}, 0},
 		{[]string{"health"}, 0},

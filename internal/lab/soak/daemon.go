@@ -27,9 +27,11 @@ type daemon struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 
-	mu    sync.Mutex
-	bytes int // that it logged
-	last  []byte
+	mu       sync.Mutex
+	bytes    int // that it logged
+	last     []byte
+	warnings int
+	warned   []string // the first of them
 }
 
 // Write counts what the daemon logs, and keeps the end.
@@ -39,6 +41,11 @@ func (d *daemon) Write(p []byte) (int, error) {
 	d.bytes += len(p)
 	d.last = append(d.last, p...)
 	d.last = d.last[max(0, len(d.last)-4<<10):]
+	if line := string(p); strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") { // a write is a line
+		if d.warnings++; len(d.warned) < 20 {
+			d.warned = append(d.warned, strings.TrimSpace(line))
+		}
+	}
 	return len(p), nil
 }
 
@@ -47,6 +54,13 @@ func (d *daemon) logged() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.bytes
+}
+
+// worries are how many warnings and errors it logged, and the first of them.
+func (d *daemon) worries() (int, []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.warnings, d.warned
 }
 
 // tail is the end of the log, for a failure.

@@ -25,6 +25,8 @@ type report struct {
 	Leaked                     uint64   // packets that nobody may send, and that arrived
 	Wrong                      int      // how often something was not as it must be
 	Wrongs                     []string // the first of these
+	Warnings                   int      // that the daemon logged, errors too
+	Warned                     []string // the first of these
 	Rows                       []row
 	Samples                    []sample
 }
@@ -79,6 +81,10 @@ func (r report) String() string {
 	fmt.Fprintf(&b, "\n%9d  packets leaked\n%9d  times something was lost or wrong\n", r.Leaked, r.Wrong)
 	for _, w := range r.Wrongs {
 		fmt.Fprintf(&b, "WRONG      %s\n", w)
+	}
+	fmt.Fprintf(&b, "%9d  warnings of the daemon\n", r.Warnings)
+	for _, w := range r.Warned {
+		fmt.Fprintf(&b, "           %s\n", w)
 	}
 	return b.String()
 }

@@ -73,6 +73,7 @@ func scraped() map[string]string {
 	return map[string]string{
 		"process_resident_memory_bytes": "rss", "go_memstats_next_gc_bytes": "heap", "process_open_fds": "fds",
 		"go_goroutines": "goroutines", "go_threads": "threads", "process_cpu_seconds_total": "cpu",
+		"dockerwall_dns_hold_timeouts_total": "late",
 	}
 }
 
@@ -108,8 +109,8 @@ func (s *soak) kernel(ctx context.Context, v map[string]float64) error {
 
 // files measures what the daemon keeps on disk, and the host's conntrack.
 func (s *soak) files(ctx context.Context, v map[string]float64) error {
-	// The directory is made when it is written first, after a minute.
-	script := `mkdir -p -m 700 "$1"; du -sb "$1" | cut -f1; stat -c %s "$2"; cat /proc/sys/net/netfilter/nf_conntrack_count`
+	// The directory is made when it is written first, after a minute; the log with the first denial.
+	script := `mkdir -p -m 700 "$1"; du -sb "$1" | cut -f1; stat -c %s "$2" 2>/dev/null || echo 0; cat /proc/sys/net/netfilter/nf_conntrack_count`
 	out, err := s.HostCommand(ctx, "sh", "-c", script, "sh", stateDir, decisions).Output()
 	if err != nil {
 		return fmt.Errorf("measure files: %w", err)

@@ -182,6 +182,7 @@ func (s *soak) conclude(ctx context.Context, r report) (report, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	r.Warnings, r.Warned = s.daemon.worries()
 	r.Ended, r.Leaked, r.Wrong, r.Wrongs, r.Done = time.Now(), leaked, s.wrong, s.wrongs, s.done
 	r.Rows = judge(r)
 	return r, nil

@@ -36,6 +36,7 @@ func lines() []line {
 		{of: "log", title: "log, bytes/s", unit: 1, rate: true, share: 0.5, most: 1000, young: 4000},
 		{of: "decisions", title: "decision log, KiB/s", unit: kib, rate: true, free: true},
 		{of: "cpu", title: "CPU, cores", unit: 1, rate: true, share: 0.3, most: 0.1, young: 0.5},
+		{of: "late", title: "DNS answers that went on uncommitted, /s", unit: 1, rate: true, free: true},
 		{of: "conntrack", title: "conntrack entries of the host", unit: 1, free: true},
 	}
 }

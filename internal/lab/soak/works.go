@@ -74,7 +74,8 @@ func (s *soak) contacts(ctx context.Context, c *lab.Container, suffix string, st
 	case !open && r.Received > 0:
 		s.amiss("%d connections stand to names that nobody allows", r.Received)
 	case open && (r.Received != n || r.Retransmits > 0):
-		s.amiss("%s: %d of %d contacts stand, %d unresolved, %d segments sent again: %s", suffix, r.Received, n, r.Unresolved, r.Retransmits, r.Error)
+		s.amiss("%s from %d on: %d of %d contacts stand, %d unresolved, %d segments sent again in %.0f ms: %s",
+			suffix, start, r.Received, n, r.Unresolved, r.Retransmits, r.Milliseconds, r.Error)
 	}
 	s.count("first contacts with "+suffix, n)
 	return nil
