@@ -102,10 +102,10 @@ func (u *upgraded) probed(t *testing.T) *prober {
 func (u *upgraded) thereAndBack(t *testing.T) {
 	p, faults, counted := u.probed(t), []time.Time{}, u.scrape(t)
 	for _, binary := range []string{u.binary, u.former, u.binary} {
-		p.goesOn(100)
+		p.goesOn(30)
 		faults = append(faults, time.Now())
 		u.begin(binary)
-		p.goesOn(100)
+		p.goesOn(30)
 		after := u.scrape(t)
 		for _, action := range []string{"accept", "drop"} {
 			if was, is := counted.packets(u.b, action), after.packets(u.b, action); is <= was {
@@ -206,7 +206,7 @@ func (u *upgraded) endsAnywhere(t *testing.T) {
 		t.Error(err)
 	}
 	u.begin(u.binary)
-	p.goesOn(100)
+	p.goesOn(30)
 	s := p.stop()
 	s.clean(t)
 	fault{table: ofKernel, what: "SIGTERM at random instants of commits", times: len(faults), sum: s, repaired: s.repaired(faults)}.told(t)
@@ -225,7 +225,7 @@ func (u *upgraded) withDocker(t *testing.T) {
 			t.Fatal(err)
 		}
 		u.healthy(t, u.d)
-		p.goesOn(100)
+		p.goesOn(30)
 	}
 	s := p.stop()
 	s.clean(t)
