@@ -32,6 +32,7 @@ func containerFrom(s container.Summary) Container {
 		NetworkMode:  mode,
 		Labels:       s.Labels,
 		Networks:     attachedTo(s),
+		Fixed:        fixedOf(s),
 		EngineSocket: slices.ContainsFunc(s.Mounts, func(m container.MountPoint) bool { return ShowsSocket(m.Source) }),
 	}
 }
@@ -48,6 +49,27 @@ func attachedTo(s container.Summary) []string {
 		out = append(out, name)
 	}
 	slices.Sort(out)
+	return out
+}
+
+// fixedOf are the addresses a container asked for (--ip, --ip6), under the names that attachedTo gives networks.
+func fixedOf(s container.Summary) (out map[string][]netip.Addr) {
+	if s.NetworkSettings == nil {
+		return nil
+	}
+	for name, e := range s.NetworkSettings.Networks {
+		if e == nil || e.IPAMConfig == nil {
+			continue
+		}
+		if e.NetworkID != "" {
+			name = e.NetworkID
+		}
+		for _, text := range []string{e.IPAMConfig.IPv4Address, e.IPAMConfig.IPv6Address} {
+			if a := parseAddr(text); a.IsValid() {
+				set(&out, name, append(out[name], a))
+			}
+		}
+	}
 	return out
 }
 
@@ -87,7 +109,17 @@ func networkFrom(n network.Inspect) Network {
 		if gateway := parseAddr(pool.Gateway); gateway.IsValid() {
 			out.Gateways = append(out.Gateways, gateway)
 		}
+		if part, err := netip.ParsePrefix(pool.IPRange); err == nil {
+			out.Ranges = append(out.Ranges, part.Masked())
+		}
+		for _, text := range pool.AuxAddress {
+			if a := parseAddr(text); a.IsValid() {
+				out.Reserved = append(out.Reserved, a)
+			}
+		}
 	}
+	slices.SortFunc(out.Ranges, netip.Prefix.Compare)
+	slices.SortFunc(out.Reserved, netip.Addr.Compare)
 	slices.SortFunc(out.Subnets, netip.Prefix.Compare)
 	slices.SortFunc(out.Gateways, netip.Addr.Compare)
 	out.Subnets, out.Gateways = slices.Compact(out.Subnets), slices.Compact(out.Gateways)

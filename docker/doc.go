@@ -12,7 +12,7 @@
 //	GET /networks               the networks there are
 //	GET /networks/{id}          endpoints: addresses, MAC, endpoint ID
 //	GET /images/json            labels that images bring along
-//	GET /containers/{id}/json   only --dns, beside everything else
+//	GET /containers/{id}/json   only --dns, capabilities and the restart policy, beside everything else
 //	GET /services               labels of Swarm's services, for the status of a host that runs tasks; not needed
 //
 // An address is taken from the network's inspect: it is there 2 to 11 ms after the event "network

@@ -21,6 +21,8 @@ type Container struct {
 	// Networks are those it is attached to, by ID, or by name where the Engine gives no ID (before the
 	// first start); sorted. None with network_mode container:X.
 	Networks []string
+	// Fixed are the addresses it asked for, by network as in Networks; nil for none.
+	Fixed map[string][]netip.Addr
 	// EngineSocket says that a mount shows it the socket of a container engine.
 	EngineSocket bool
 	// Resolvers and what follows are only in the container's inspect, which blocks during a start: zero
@@ -29,6 +31,7 @@ type Container struct {
 	Privileged bool
 	CapAdd     []string // "NET_ADMIN", "ALL", in capitals without CAP_, sorted
 	PidMode    string   // "host", "container:<id>" or ""
+	Restarts   bool     // it has a restart policy: the Engine starts it by itself
 }
 
 // Network is one network of the Engine.
@@ -41,6 +44,8 @@ type Network struct {
 	Internal bool
 	Subnets  []netip.Prefix // IPAM subnets, v4 and v6, masked
 	Gateways []netip.Addr
+	Ranges   []netip.Prefix // parts of Subnets; where a subnet has one, Docker chooses addresses from there only
+	Reserved []netip.Addr   // auxiliary addresses, which Docker does not choose
 	// Endpoints are the containers attached now, sorted by ContainerID; only of networks with a Bridge.
 	Endpoints []Endpoint
 }

@@ -45,7 +45,7 @@ func (i *inspector) complete(c *Container) {
 	defer i.mu.Unlock()
 	own := i.known[c.ID]
 	c.Resolvers, c.Privileged = slices.Clone(own.resolvers), own.privileged
-	c.CapAdd, c.PidMode = slices.Clone(own.capAdd), own.pidMode
+	c.CapAdd, c.PidMode, c.Restarts = slices.Clone(own.capAdd), own.pidMode, own.restarts
 	if own.image != "" && c.Image == c.ImageID { // as the listing has it once the reference means another image
 		c.Image = own.image
 	}
@@ -193,12 +193,13 @@ type own struct {
 	privileged bool
 	capAdd     []string
 	pidMode    string
+	restarts   bool
 	image      string // the reference
 }
 
 // ordinary says that nothing is the container's own, but for its image.
 func (o own) ordinary() bool {
-	return len(o.resolvers) == 0 && !o.privileged && len(o.capAdd) == 0 && o.pidMode == ""
+	return len(o.resolvers) == 0 && !o.privileged && len(o.capAdd) == 0 && o.pidMode == "" && !o.restarts
 }
 
 // ownFrom takes of the --dns servers those that are addresses, in their order.
@@ -207,6 +208,7 @@ func ownFrom(answer container.InspectResponse) own {
 		return own{}
 	}
 	out := own{privileged: answer.HostConfig.Privileged, pidMode: string(answer.HostConfig.PidMode)}
+	out.restarts = !answer.HostConfig.RestartPolicy.IsNone()
 	if answer.Config != nil {
 		out.image = answer.Config.Image
 	}

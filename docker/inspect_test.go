@@ -36,11 +36,12 @@ func TestWhatAContainerMayDoIsLearned(t *testing.T) {
 	f := follow(t, dockertest.New(t))
 	app := box("app", "created")
 	app.Privileged, app.CapAdd, app.PidMode, app.EngineSocket = true, []string{"CAP_SYS_ADMIN", "net_admin"}, "host", true
+	app.Restarts = true
 	app.Networks = []string{dockertest.ID("web"), dockertest.ID("lan")}
 	slices.Sort(app.Networks)
 	f.engine.Create(app)
 	c, _ := find(f.next(), "app")
-	if c.Privileged || c.CapAdd != nil || c.PidMode != "" {
+	if c.Privileged || c.CapAdd != nil || c.PidMode != "" || c.Restarts {
 		t.Errorf("known before the start: %+v", c)
 	}
 	if !c.EngineSocket || !slices.Equal(c.Networks, app.Networks) {
@@ -49,8 +50,13 @@ func TestWhatAContainerMayDoIsLearned(t *testing.T) {
 	f.engine.Start(app.ID)
 	h := f.until("inspected", func(h docker.Host) bool { c, _ := find(h, "app"); return c.PidMode == "host" })
 	c, _ = find(h, "app")
-	if !c.Privileged || !slices.Equal(c.CapAdd, []string{"NET_ADMIN", "SYS_ADMIN"}) {
-		t.Errorf("privileged %v, capabilities %v", c.Privileged, c.CapAdd)
+	if !c.Privileged || !c.Restarts || !slices.Equal(c.CapAdd, []string{"NET_ADMIN", "SYS_ADMIN"}) {
+		t.Errorf("privileged %v, restarts %v, capabilities %v", c.Privileged, c.Restarts, c.CapAdd)
+	}
+	f.engine.Die(app.ID)
+	h = f.until("ended", func(h docker.Host) bool { c, _ := find(h, "app"); return c.State == "exited" })
+	if c, _ = find(h, "app"); !c.Restarts {
+		t.Error("that it has a restart policy is forgotten at its end")
 	}
 }
 

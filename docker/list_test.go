@@ -20,8 +20,12 @@ func TestListTellsWhatDockerHas(t *testing.T) {
 	web.Subnets = append(web.Subnets, netip.MustParsePrefix("fd00:1::/64"))
 	web.Gateways = append(web.Gateways, netip.MustParseAddr("fd00:1::1"))
 	web.Endpoints[0].IPv6 = netip.MustParseAddr("fd00:1::2")
+	web.Ranges = []netip.Prefix{netip.MustParsePrefix("172.18.1.0/24")}
+	web.Reserved = []netip.Addr{netip.MustParseAddr("172.18.1.9")}
 	app, idle := box("app", "running"), box("idle", "exited")
 	idle.NetworkMode = "default"
+	idle.Networks = []string{web.ID}
+	idle.Fixed = map[string][]netip.Addr{web.ID: {netip.MustParseAddr("172.18.0.9"), netip.MustParseAddr("fd00:1::9")}}
 	e.PutContainer(app)
 	e.PutContainer(idle)
 	e.PutNetwork(web)

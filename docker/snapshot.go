@@ -155,11 +155,13 @@ func (s snapshot) host(complete func(*Container)) Host {
 	for _, c := range s.containers {
 		c.Labels = maps.Clone(c.Labels)
 		c.Networks = slices.Clone(c.Networks)
+		c.Fixed = maps.Clone(c.Fixed)
 		complete(&c)
 		h.Containers = append(h.Containers, c)
 	}
 	for _, n := range s.networks {
 		n.Subnets, n.Gateways, n.Endpoints = slices.Clone(n.Subnets), slices.Clone(n.Gateways), slices.Clone(n.Endpoints)
+		n.Ranges, n.Reserved = slices.Clone(n.Ranges), slices.Clone(n.Reserved)
 		n.Endpoints = slices.DeleteFunc(n.Endpoints, func(e Endpoint) bool { _, ok := s.ended[e.EndpointID]; return ok })
 		h.Networks = append(h.Networks, n)
 	}

@@ -140,6 +140,24 @@ func (l *Loop) hold() (nft.Report, error) {
 		l.stands()
 		return nft.Report{}, nil
 	}
+	report, err := l.boot()
+	if err == nil {
+		l.stands()
+	}
+	return report, err
+}
+
+// boot commits what is known from before the boot, else the boot ruleset.
+func (l *Loop) boot() (nft.Report, error) {
+	if r, ok := l.options.Remembered(); ok {
+		report, err := l.options.Kernel.Apply(r)
+		if err == nil {
+			l.options.Logger.Info("ruleset from before the boot committed: until the Engine answers, addresses may do what all containers may that they can be of",
+				"containers", len(r.Containers))
+			return report, nil
+		}
+		l.options.Logger.Error("the ruleset from before the boot cannot be committed; nobody reaches anything until the Engine answers", "err", err)
+	}
 	interfaces, err := l.options.Gather.Interfaces()
 	if err != nil {
 		return nft.Report{}, err
@@ -148,7 +166,6 @@ func (l *Loop) hold() (nft.Report, error) {
 	if err != nil {
 		return report, fmt.Errorf("boot ruleset: %w", err)
 	}
-	l.stands()
 	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
 	return report, nil
 }

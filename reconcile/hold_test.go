@@ -210,3 +210,35 @@ func TestARepairIsToldAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsRememberedFencesUntilTheEngineAnswers(t *testing.T) {
+	good := nft.Ruleset{LogGroup: 7, FenceUnknown: true}
+	for name, test := range map[string]struct {
+		remembered nft.Ruleset
+		known      bool
+		first      uint16 // LogGroup of the first commit
+	}{
+		"known":                         {good, true, 7},
+		"nothing is known":              {good, false, 32},
+		"known, and the kernel refuses": {nft.Ruleset{LogGroup: 7, Free: []string{""}}, true, 32},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig()
+				r.engine.fail(errors.New("no Engine"))
+				r.told.Remembered = func() (nft.Ruleset, bool) { return test.remembered, test.known }
+				r.start(t, Config{LogGroup: 32})
+				defer r.stop()
+				time.Sleep(time.Second)
+				if n := r.kernel.runs(); n != 1 || r.kernel.last().LogGroup != test.first {
+					t.Fatalf("%d commits, of group %d", n, r.kernel.last().LogGroup)
+				}
+				r.engine.fail(nil)
+				time.Sleep(time.Minute)
+				if last := r.kernel.last(); last.LogGroup != 32 {
+					t.Errorf("what Docker says is not committed: %+v", last)
+				}
+			})
+		})
+	}
+}

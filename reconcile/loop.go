@@ -47,6 +47,9 @@ type Options struct {
 	// StandFirst makes a table stand before the Engine is asked for the first time, which may itself be waiting for us:
 	// the one in the kernel, or the boot ruleset. Without it the boot ruleset waits for an Engine that does not answer.
 	StandFirst bool
+	// Remembered is what is committed instead of the boot ruleset, see [Reboot] and [Resume]; false where nothing is known
+	// that holds in this boot of the host. Nil knows nothing.
+	Remembered func() (nft.Ruleset, bool)
 	// Standing is told once, from the loop's goroutine: from now on a table stands that fences.
 	Standing func()
 	// Alive is told from the loop's goroutine at each run and, between runs and while the Engine is asked, each Beat.
@@ -107,6 +110,9 @@ func New(o Options) (*Loop, error) {
 		if *told == nil {
 			*told = func(Outcome) {}
 		}
+	}
+	if o.Remembered == nil {
+		o.Remembered = func() (nft.Ruleset, bool) { return nft.Ruleset{}, false }
 	}
 	for _, told := range []*func(){&o.Denied, &o.Repaired, &o.Standing, &o.Alive} {
 		if *told == nil {

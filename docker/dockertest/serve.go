@@ -195,7 +195,7 @@ func list[V any](from map[string]V, show func(V) (any, bool)) []any {
 func summary(c docker.Container) map[string]any {
 	networks, mounts := map[string]any{}, []any{}
 	for i, id := range c.Networks {
-		networks["network"+strconv.Itoa(i)] = map[string]any{"NetworkID": id}
+		networks["network"+strconv.Itoa(i)] = map[string]any{"NetworkID": id, "IPAMConfig": fixed(c.Fixed[id])}
 	}
 	if c.EngineSocket {
 		mounts = append(mounts, map[string]any{"Type": "bind", "Source": "/var/run/docker.sock", "Destination": "/s"})
@@ -207,13 +207,34 @@ func summary(c docker.Container) map[string]any {
 	}
 }
 
+// fixed is nil where the container asked for nothing.
+func fixed(addrs []netip.Addr) any {
+	if len(addrs) == 0 {
+		return nil
+	}
+	out := map[string]any{}
+	for _, a := range addrs {
+		if a.Is4() {
+			out["IPv4Address"] = a.String()
+		} else {
+			out["IPv6Address"] = a.String()
+		}
+	}
+	return out
+}
+
 func inspection(c docker.Container) map[string]any {
 	dns := []string{}
 	for _, r := range c.Resolvers {
 		dns = append(dns, r.String())
 	}
+	restart := "no"
+	if c.Restarts {
+		restart = "always"
+	}
 	return map[string]any{"Id": c.ID, "Name": "/" + c.Name, "HostConfig": map[string]any{
 		"NetworkMode": c.NetworkMode, "Dns": dns, "Privileged": c.Privileged, "CapAdd": c.CapAdd, "PidMode": c.PidMode,
+		"RestartPolicy": map[string]any{"Name": restart},
 	}}
 }
 
@@ -224,6 +245,18 @@ func network(n docker.Network) map[string]any {
 		if i < len(n.Gateways) {
 			pool["Gateway"] = n.Gateways[i].String()
 		}
+		for _, part := range n.Ranges {
+			if s.Overlaps(part) {
+				pool["IPRange"] = part.String()
+			}
+		}
+		reserved := map[string]any{}
+		for _, a := range n.Reserved {
+			if s.Contains(a) {
+				reserved[a.String()] = a.String()
+			}
+		}
+		pool["AuxiliaryAddresses"] = reserved
 		pools = append(pools, pool)
 	}
 	options := map[string]string{}

@@ -1,0 +1,199 @@
+package boot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dockerwall/dockerwall/disk"
+)
+
+// KeeperOptions are the options of a [Keeper].
+type KeeperOptions struct {
+	Dir    string        // where the file is; "" for nowhere
+	Rest   time.Duration // between writes, and until a failed one is tried again; 3 s
+	Logger *slog.Logger  // nil discards
+}
+
+// Keeper writes the file, off the path of commits. Its methods may be called from anywhere, at any time.
+type Keeper struct {
+	options KeeperOptions
+	wake    chan struct{}
+
+	mu       sync.Mutex
+	next     func() Saved
+	forsaken bool
+	err      error
+
+	last    Saved  // what is to be on disk; of Run only, as what follows
+	written []byte // what is on disk; nil when that is not known
+}
+
+// NewKeeper makes one.
+func NewKeeper(o KeeperOptions) *Keeper {
+	if o.Rest == 0 {
+		o.Rest = 3 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Keeper{options: o, wake: make(chan struct{}, 1)}
+}
+
+// Keep has what make makes written soon, unless something newer comes before. make is called from Run, one at a time. Keep
+// does not block.
+func (k *Keeper) Keep(make func() Saved) {
+	if k.options.Dir == "" {
+		return
+	}
+	k.mu.Lock()
+	k.next = make
+	k.mu.Unlock()
+	k.again()
+}
+
+func (k *Keeper) again() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Forsake says that from now on nobody follows what containers there are. The file must not speak for those to come: as its
+// last act, Run writes one that opens nothing.
+func (k *Keeper) Forsake() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.forsaken = true
+}
+
+// Err is why the file is not as it should be, nil if it is.
+func (k *Keeper) Err() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.err
+}
+
+// Run writes until ctx is done, once more then, and returns nil.
+func (k *Keeper) Run(ctx context.Context) error {
+	if k.options.Dir == "" {
+		<-ctx.Done()
+		return nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			k.end()
+			return nil
+		case <-k.wake:
+		}
+		if k.save() != nil {
+			k.again()
+		}
+		select { // the newest within that time is the next
+		case <-ctx.Done():
+		case <-time.After(k.options.Rest):
+		}
+	}
+}
+
+func (k *Keeper) end() {
+	k.mu.Lock()
+	forsaken := k.forsaken
+	k.mu.Unlock()
+	if !forsaken {
+		_ = k.save()
+		return
+	}
+	k.make()
+	if k.last.LogGroup != 0 { // there was something to keep
+		k.last.Containers = nil
+		k.note(k.write())
+	}
+}
+
+// make takes what is to be on disk.
+func (k *Keeper) make() {
+	k.mu.Lock()
+	next := k.next
+	k.next = nil
+	k.mu.Unlock()
+	if next != nil {
+		k.last = next()
+	}
+}
+
+func (k *Keeper) save() error {
+	k.make()
+	if k.last.LogGroup == 0 {
+		return nil
+	}
+	err := k.write()
+	k.note(err)
+	return err
+}
+
+// write has the file be as it should. Where it cannot, there had better be none: an old one may open what is not allowed
+// any more.
+func (k *Keeper) write() error {
+	text, err := k.text()
+	if err == nil && bytes.Equal(text, k.written) {
+		return nil
+	}
+	k.written = nil
+	path := Path(k.options.Dir)
+	if err == nil {
+		if err = os.MkdirAll(k.options.Dir, 0o700); err == nil {
+			err = disk.Replace(path, func(w io.Writer) error { _, err := w.Write(text); return err })
+		}
+	}
+	if err == nil {
+		k.written = text
+		return nil
+	}
+	if removed := os.Remove(path); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
+		return fmt.Errorf("write %s, which is of old: %w", path, err)
+	}
+	return fmt.Errorf("write %s: %w", path, err)
+}
+
+// text is what is to be on disk: with containers, if it can be read again.
+func (k *Keeper) text() ([]byte, error) {
+	var out bytes.Buffer
+	if err := k.last.Validate(); err != nil {
+		return nil, err
+	}
+	if err := Encode(&out, k.last); err != nil {
+		return nil, err
+	}
+	if out.Len() <= maxFile {
+		return out.Bytes(), nil
+	}
+	out.Reset()
+	without := k.last
+	without.Containers, without.Sources = nil, nil
+	err := Encode(&out, without)
+	return out.Bytes(), err
+}
+
+// note keeps and says an error, once.
+func (k *Keeper) note(err error) {
+	k.mu.Lock()
+	before := k.err
+	k.err = err
+	k.mu.Unlock()
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		k.options.Logger.Error("what is to fence after a boot is not kept; trying again", "err", err,
+			"meaning", "after a boot, containers are denied all they send until the daemon has spoken with Docker")
+	case err == nil && before != nil:
+		k.options.Logger.Info("what is to fence after a boot is kept again")
+	}
+}
