@@ -218,6 +218,7 @@ func TestTheNewestIsWrittenSoonAndSeldom(t *testing.T) {
 			t.Errorf("after: %d, made %d times", n, made.Load())
 		}
 		keep(102)
+		k.Trust()
 		stop()
 		if n := group(t, dir); n != 102 {
 			t.Errorf("at the end: %d", n)
@@ -234,7 +235,6 @@ func TestWhatNobodyFollowsOpensNothing(t *testing.T) {
 		k, _, stop := keeping(t, dir)
 		k.Keep(numbered(1))
 		synctest.Wait()
-		k.Forsake()
 		stop()
 		if s, err := Read(Path(dir)); err != nil || len(s.Containers) != 0 || len(s.Bridges) != 1 {
 			t.Errorf("%v: %+v", err, s)
@@ -277,9 +277,8 @@ func TestAFileThatCannotBeWrittenIsSaidOnceAndTriedAgain(t *testing.T) {
 
 func TestWhatWouldBeTooLargeOpensNothing(t *testing.T) {
 	s := sample()
-	s.Containers[0].Name = strings.Repeat("x", maxFile)
 	k := NewKeeper(KeeperOptions{Dir: t.TempDir()})
-	k.last = s
+	k.last, k.most = s, len(encoded(t, s))-1
 	if err := k.write(); err != nil {
 		t.Fatal(err)
 	}

@@ -26,11 +26,12 @@ type KeeperOptions struct {
 type Keeper struct {
 	options KeeperOptions
 	wake    chan struct{}
+	most    int // bytes that a file may have
 
-	mu       sync.Mutex
-	next     func() Saved
-	forsaken bool
-	err      error
+	mu      sync.Mutex
+	next    func() Saved
+	trusted bool
+	err     error
 
 	last    Saved  // what is to be on disk; of Run only, as what follows
 	written []byte // what is on disk; nil when that is not known
@@ -44,7 +45,7 @@ func NewKeeper(o KeeperOptions) *Keeper {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{options: o, wake: make(chan struct{}, 1)}
+	return &Keeper{options: o, wake: make(chan struct{}, 1), most: maxFile}
 }
 
 // Keep has what make makes written soon, unless something newer comes before. make is called from Run, one at a time. Keep
@@ -66,12 +67,12 @@ func (k *Keeper) again() {
 	}
 }
 
-// Forsake says that from now on nobody follows what containers there are. The file must not speak for those to come: as its
-// last act, Run writes one that opens nothing.
-func (k *Keeper) Forsake() {
+// Trust says that no container will come before the next boot: Docker has ended. Without, the last file that Run writes opens
+// nothing, since nobody follows any more whom it would speak for.
+func (k *Keeper) Trust() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.forsaken = true
+	k.trusted = true
 }
 
 // Err is why the file is not as it should be, nil if it is.
@@ -106,9 +107,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 func (k *Keeper) end() {
 	k.mu.Lock()
-	forsaken := k.forsaken
+	trusted := k.trusted
 	k.mu.Unlock()
-	if !forsaken {
+	if trusted {
 		_ = k.save()
 		return
 	}
@@ -173,7 +174,7 @@ func (k *Keeper) text() ([]byte, error) {
 	if err := Encode(&out, k.last); err != nil {
 		return nil, err
 	}
-	if out.Len() <= maxFile {
+	if out.Len() <= k.most {
 		return out.Bytes(), nil
 	}
 	out.Reset()

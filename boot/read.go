@@ -68,5 +68,13 @@ func trusted(file *os.File, dir string) error {
 	return fmt.Errorf("it belongs to user %d, and what it says opens the fence; chown it to root, if you trust it", info.Uid)
 }
 
+// Remove removes a file, so that it is not read again.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove %s, which holds for one boot only: %w", path, err)
+	}
+	return nil
+}
+
 // Missing says whether an error of Read means that there is no file.
 func Missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

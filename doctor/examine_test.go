@@ -38,6 +38,8 @@ func well() doctor.Facts {
 		Engine:     doctor.Known[docker.About]{Value: docker.About{Product: "Engine", Version: "27.5.1", API: "1.47", OperatingSystem: "Debian"}},
 		Networks:   doctor.Known[[]docker.Network]{Value: []docker.Network{{Name: "bridge", Bridge: "docker0", Subnets: []netip.Prefix{netip.MustParsePrefix("fd00::/64")}}}},
 		Unit:       doctor.Known[bool]{Value: true},
+		Kept:       doctor.Known[bool]{Value: true},
+		StateDir:   doctor.Path{Path: "/var/lib/dockerwall"},
 		Resolvers:  resolver.Servers{Containers: []netip.Addr{netip.MustParseAddr("192.0.2.53")}},
 		Metrics:    doctor.Listener{Addr: ":50000", Port: 50000},
 		Nflog:      doctor.Numbered{Number: 32},
@@ -117,6 +119,11 @@ func faults() map[string]fault {
 		"dockerwall as a container, seen from outside": {"boot", doctor.Warn, "Docker starts", func(f *doctor.Facts) {
 			f.Unit.Value, f.Unfenced.Value = false, []doctor.Unfenced{{Name: "x-dockerwall-1"}}
 		}},
+		"both units":                     {"boot", doctor.OK, "dockerwall-restore.service", func(f *doctor.Facts) { f.Restore.Value = true }},
+		"only that of restore":           {"boot", doctor.Warn, "not dockerwall.service", func(f *doctor.Facts) { f.Unit.Value, f.Restore.Value = false, true }},
+		"nothing kept for a boot":        {"boot", doctor.Warn, "no ruleset.json", func(f *doctor.Facts) { f.Kept.Value = false }},
+		"what nobody may see is no lack": {"boot", doctor.OK, "enabled", func(f *doctor.Facts) { f.Kept = doctor.Known[bool]{Why: "permission denied"} }},
+		"nowhere to keep it":             {"boot", doctor.Warn, "nothing is remembered", func(f *doctor.Facts) { f.StateDir.Path = "" }},
 		"nothing that starts dockerwall": {"boot", doctor.Warn, "no unit", func(f *doctor.Facts) { f.Unit.Value = false }},
 		"an ephemeral port for metrics":  {"metrics-port", doctor.Warn, "32768-60999", sysctl("net.ipv4.ip_local_reserved_ports", "8080,50001")},
 		"a port that another has":        {"metrics-port", doctor.Warn, "in use", func(f *doctor.Facts) { f.Metrics.Error = "address already in use" }},

@@ -61,6 +61,8 @@ type Facts struct {
 	Flushes   Known[[]string]
 	Reloads   Known[bool] // nftables.service is enabled
 	Unit      Known[bool] // a systemd unit of ours is enabled
+	Restore   Known[bool] // that of `dockerwall nft restore` is
+	Kept      Known[bool] // there is a file for the next boot
 	Leftovers Known[nft.Leftovers]
 	Resolvers resolver.Servers
 

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/dockerwall/dockerwall/boot"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -121,16 +123,29 @@ func (f *Facts) readFiles(h files, o Options) {
 		ResolvConf: h.text("etc/resolv.conf"), Resolved: h.text("run/systemd/resolve/resolv.conf"), DaemonJSON: h.text("etc/docker/daemon.json"), Extra: o.Resolvers,
 	})
 	f.DaemonJSON = known(h.daemonJSON(f.Container))
+	f.Kept = known(h.kept(o.StateDir))
 	if f.Container {
 		const unseen = "in a container, this of the host is not to be seen: run dockerwall doctor on the host"
-		f.UFW.Why, f.Firewalld.Why, f.Flushes.Why, f.Reloads.Why, f.Unit.Why = unseen, unseen, unseen, unseen, unseen
+		f.UFW.Why, f.Firewalld.Why, f.Flushes.Why, f.Reloads.Why, f.Unit.Why, f.Restore.Why = unseen, unseen, unseen, unseen, unseen, unseen
 		return
 	}
 	f.UFW = known(h.ufw())
 	f.Firewalld.Value = h.exists("run/firewalld") || h.exists("run/firewalld.pid") || h.enabled("firewalld")
 	f.Flushes = known(h.flushes())
 	f.Reloads.Value = h.enabled("nftables")
-	f.Unit.Value = h.enabled("dockerwall")
+	f.Unit.Value, f.Restore.Value = h.enabled("dockerwall"), h.enabled("dockerwall-restore")
+}
+
+// kept says whether there is a file for the next boot; of a directory that may not be looked into, nobody can tell.
+func (h files) kept(dir string) (bool, error) {
+	if dir == "" {
+		return false, nil
+	}
+	_, err := fs.Lstat(h.root, strings.TrimPrefix(path.Clean(boot.Path(dir)), "/"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (h files) text(path string) resolver.Text {

@@ -11,7 +11,7 @@ func hostChecks() []check {
 		{Entry{"nftables-conf", "`flush ruleset` in nftables' configuration, and nftables.service", "warn: the service is enabled and its file flushes: a restart of it takes the table while no daemon runs"}, nftablesConfLine},
 		{Entry{"leftovers", "rules and ipsets of the old iptables dockerwall", "warn: some are there and still filter"}, leftoversLine},
 		{Entry{"resolvers", "the host's resolvers, as containers get them", "warn: they cannot be known, or a file has mistakes"}, resolversLine},
-		{Entry{"boot", "what starts dockerwall", "warn: nothing does, or Docker does, which may start other containers before"}, bootLine},
+		{Entry{"boot", "what starts dockerwall", "warn: nothing does, or Docker does, which may start other containers before; or nothing is remembered for a boot"}, bootLine},
 	}
 }
 
@@ -94,8 +94,16 @@ func bootLine(f Facts) Line {
 		return warn(unit, "as a container, dockerwall starts with the others and may be later than some of them after a boot")
 	case f.Unit.Why != "":
 		return f.Unit.unknown()
+	case f.Unit.Value && f.StateDir.Path == "":
+		return warn("--state-dir=PATH", "dockerwall.service is enabled, but nothing is remembered for a boot: after one, containers are denied all they send until the daemon has spoken with Docker")
+	case f.Unit.Value && f.Kept.Why == "" && !f.Kept.Value:
+		return warn("see the daemon's log, or start it", "dockerwall.service is enabled, but there is no ruleset.json in %s: after a boot, containers are denied all they send until the daemon has spoken with Docker", word(f.StateDir.Path))
+	case f.Unit.Value && f.Restore.Value:
+		return ok("dockerwall.service and dockerwall-restore.service are enabled")
 	case f.Unit.Value:
 		return ok("dockerwall.service is enabled")
+	case f.Restore.Value:
+		return warn("systemctl enable --now dockerwall.service", "dockerwall-restore.service is enabled, but not dockerwall.service: after a boot, containers are denied what the daemon would allow")
 	case f.Unfenced.Why == "" && f.ownContainer():
 		return warn(unit, "Docker starts dockerwall, with the other containers and maybe later than some of them after a boot")
 	default:

@@ -3,11 +3,13 @@ package doctor_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/florianl/go-nflog/v2"
 	"github.com/florianl/go-nfqueue/v2"
 
+	"github.com/dockerwall/dockerwall/boot"
 	"github.com/dockerwall/dockerwall/doctor"
 	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/nfgroup"
@@ -134,7 +136,7 @@ func TestSeededFilesAreSeen(t *testing.T) {
 		"no dns with Docker 28":      {"docker-dns", doctor.Warn, "Docker 28", map[string]string{"etc/docker/daemon.json": "\xef\xbb\xbf"}, nil},
 		"dns with Docker 28":         {"docker-dns", doctor.OK, "192.0.2.53", map[string]string{"etc/docker/daemon.json": `{"dns": ["192.0.2.53"]}`}, nil},
 		"a daemon.json that is none": {"docker-iptables", doctor.Skip, "daemon.json is not understood", map[string]string{"etc/docker/daemon.json": `{"iptables": "no"}`}, nil},
-		"a unit":                     {"boot", doctor.OK, "enabled", nil, []string{"etc/systemd/system/multi-user.target.wants/dockerwall.service"}},
+		"a unit without a directory": {"boot", doctor.Warn, "nothing is remembered", nil, []string{"etc/systemd/system/multi-user.target.wants/dockerwall.service"}},
 		"no unit":                    {"boot", doctor.Warn, "no unit", nil, nil},
 		"an old kernel":              {"kernel", doctor.Warn, "4.18.0", map[string]string{"proc/sys/kernel/osrelease": "4.18.0-553.el8_10\n"}, nil},
 	} {
@@ -193,4 +195,15 @@ func TestPathsThatCannotBeUsedAreSeen(t *testing.T) {
 	h.sees(t, "metrics-port", doctor.OK, "off")
 	h.sees(t, "dns-hold", doctor.Warn, "--dns-hold is off")
 	h.sees(t, "dns-queue", doctor.OK)
+}
+
+func TestTheFileForTheNextBootIsLookedFor(t *testing.T) {
+	h := newHost(t)
+	h.options.StateDir = t.TempDir()
+	h.link("etc/systemd/system/multi-user.target.wants/dockerwall.service", "/lib/systemd/system/nowhere.service")
+	h.sees(t, "boot", doctor.Warn, "no ruleset.json")
+	h.file(strings.TrimPrefix(boot.Path(h.options.StateDir), "/"), "{}")
+	h.sees(t, "boot", doctor.OK, "dockerwall.service is enabled")
+	h.link("etc/systemd/system/docker.service.wants/dockerwall-restore.service", "/lib/systemd/system/nowhere.service")
+	h.sees(t, "boot", doctor.OK, "dockerwall-restore.service")
 }

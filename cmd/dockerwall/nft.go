@@ -18,8 +18,8 @@ import (
 )
 
 func newNft(env environment) *cobra.Command {
-	c := &cobra.Command{Use: "nft", Short: "Show, compare or remove the nftables table", Args: cobra.NoArgs, RunE: help}
-	c.AddCommand(newDump(env), newDiff(env), newFlush(env))
+	c := &cobra.Command{Use: "nft", Short: "Show, compare, remove or restore the nftables table", Args: cobra.NoArgs, RunE: help}
+	c.AddCommand(newDump(env), newDiff(env), newFlush(env), newRestore(env))
 	return c
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/boot"
 	"github.com/dockerwall/dockerwall/claim"
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/droplog"
@@ -73,10 +74,15 @@ type fence struct {
 	noted     remembered
 	leftovers leftovers
 	store     *observe.Store
+	boot      *boot.Keeper
 	flushed   chan struct{}
+	told      told
+	unkept    bool         // nothing is kept for a boot, though systemd starts us before Docker
 	commits   atomic.Int64 // that changed something
 	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
-	told      told
+
+	keptSettings boot.Settings
+	policiesOf   map[string]nft.Container // policies of containers while they ran, by 12-digit ID; of boot only
 }
 
 // newDaemon makes the parts. What it opens is closed by run.
@@ -90,7 +96,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	f := &fence{logger: logger, flushed: make(chan struct{}, 1), noted: remembered{since: time.Now(), settings: s.problems}}
+	f := &fence{logger: logger, flushed: make(chan struct{}, 1), noted: remembered{since: time.Now(), settings: s.problems}, policiesOf: map[string]nft.Container{}}
 	if f.engine, err = docker.New(docker.Options{Logger: logger}); err != nil {
 		return nil, err
 	}
@@ -120,6 +126,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 		},
 		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Unseated: f.unseated, Denied: func() { f.cutter.Suspect() },
 		Repaired: f.breached, StandFirst: standFirst(env, left.Exists), Standing: f.ready, Alive: alive, Beat: watchdogBeat(),
+		Remembered: func() (nft.Ruleset, bool) { return f.fromBefore(s, config) },
 	})
 	if err != nil {
 		return nil, err
@@ -136,6 +143,8 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 		return nil, err
 	}
 	f.store = f.newStore(s.directory())
+	f.boot, f.keptSettings = boot.NewKeeper(boot.KeeperOptions{Dir: s.directory(), Logger: logger}), s.remembered(config)
+	f.unkept = s.directory() == "" && underSystemd(env)
 	f.answers = newAnswers(f, modes, s.dnsHold != "off", number)
 	if err := f.observe(fresh); err != nil {
 		return nil, err
@@ -179,6 +188,8 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	defer func() { _ = f.kernel.ApplyTap(nft.Tap{}) }() // where the kernel does not end it with us
 	defer func() { _ = f.engine.Close() }()
 	f.reportStart()
+	ctx, ended := f.untilLeft(ctx)
+	defer ended()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.serveAPI(ctx) })
 	g.Go(func() error { return f.loop.Run(ctx) })
@@ -187,6 +198,7 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.answers.run(ctx) })
 	g.Go(func() error { return f.store.Run(ctx) })
+	g.Go(func() error { return f.boot.Run(ctx) })
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
 	g.Go(func() error { return f.watchBridges(ctx) })
 	g.Go(func() error { return f.watchPorts(ctx) })
@@ -246,6 +258,7 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.reportOwner(o.Report)
 		f.cutter.Follow(o.State, o.Ruleset)
 		f.observer.Committed()
+		f.remember(o)
 	} else {
 		f.observer.Refused()
 	}

@@ -96,7 +96,14 @@ func (s *settings) daemon() []setting {
 			"export the three families of the older dockerwall too, dockerwall_dropped_packets among them"},
 		{"web-allow", "DOCKERWALL_WEB_ALLOW", "", &s.webAllow, "",
 			"who may see the status page besides this host, prefixes by comma; containers never do"},
-		{"state-dir", "DOCKERWALL_STATE_DIR", "", &s.stateDir, "/var/lib/dockerwall", "where observations are kept for suggest; off for nowhere"},
+		s.state()[0],
+	}
+}
+
+func (s *settings) state() []setting {
+	return []setting{
+		{"state-dir", "DOCKERWALL_STATE_DIR", "", &s.stateDir, "/var/lib/dockerwall",
+			"where observations are kept for suggest, and what fences after a boot; off for nowhere"},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,6 +138,9 @@ func (f *fence) shortcomings(outcome reconcile.Outcome) (out []string) {
 	if drops != nil {
 		out = append(out, "denied packets are counted but not logged: "+drops.Error())
 	}
+	if err := f.boot.Err(); err != nil {
+		out = append(out, "after a boot, containers will be denied all they send until the daemon has spoken with Docker: "+err.Error())
+	}
 	if err := f.scrapes.Err(); err != nil {
 		out = append(out, "metrics are not served: "+err.Error()+"; free the port, or set --metrics-addr or DOCKERWALL_METRICS_ADDR")
 	}
@@ -145,7 +149,7 @@ func (f *fence) shortcomings(outcome reconcile.Outcome) (out []string) {
 
 // settingsAndHost are mistakes in settings, and what of the host a person should change.
 func (f *fence) settingsAndHost() []policy.Problem {
-	out := append([]policy.Problem{}, f.noted.settings...)
+	out := slices.Concat(f.noted.settings, bootProblem(!f.unkept))
 	if f.noted.ownerless.Load() {
 		out = append(out, policy.Problem{Severity: policy.Warning, Message: "the table was made without an owner: other programs can change it, which is repaired", Remedy: ownerRemedy})
 	}
