@@ -69,6 +69,10 @@ func (s *Server) Run(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("listen on the API socket: %w", err)
 	}
+	if listener.kept != nil {
+		s.opt.Logger.Warn("the group dockerwall cannot use the socket: this process may not give it away", "err", listener.kept,
+			"remedy", "make dockerwall one of the process's groups (SupplementaryGroups=, group_add:), or add CAP_CHOWN")
+	}
 	server := &http.Server{
 		Handler:           s.handler(),
 		ErrorLog:          slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug),

@@ -33,14 +33,28 @@ const (
 type socket struct {
 	net.Listener
 	lock *os.File
+	kept error // why it is not the group's
+}
+
+// MakeDirectory makes the directory of the socket at path, if there is none, and shares it as the socket will be. The
+// server does it too; it is for a daemon that loses the right before.
+func MakeDirectory(path string) error {
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, directoryMode); err != nil {
+		return fmt.Errorf("make the socket's directory: %w", err)
+	}
+	_ = share(dir, SocketGroup) // the socket will have the same trouble, and tell
+	return nil
 }
 
 // listen makes the socket at path. A lock beside it, which the kernel takes away from the dead,
 // keeps two daemons that start together from replacing each other's socket; the caller may have it already.
 func listen(ctx context.Context, path string, locked bool) (*socket, error) {
-	_, missing := os.Stat(filepath.Dir(path))
-	if err := os.MkdirAll(filepath.Dir(path), directoryMode); err != nil {
-		return nil, fmt.Errorf("make the socket's directory: %w", err)
+	if err := MakeDirectory(path); err != nil {
+		return nil, err
 	}
 	var lock *os.File
 	if !locked {
@@ -54,25 +68,25 @@ func listen(ctx context.Context, path string, locked bool) (*socket, error) {
 		_ = lock.Close() // nil has nothing to close
 		return nil, err
 	}
-	share(path, SocketGroup, missing != nil || filepath.Dir(path) == filepath.Dir(DefaultPath))
-	return &socket{listener, lock}, nil
+	kept := share(path, SocketGroup)
+	if filepath.Dir(path) == filepath.Dir(DefaultPath) {
+		kept = errors.Join(kept, share(filepath.Dir(path), SocketGroup))
+	}
+	return &socket{listener, lock, kept}, nil
 }
 
-// share gives the socket to a group, and with it the directory if that is ours. Where there is no such group, or we may
-// not, it stays with the group that made it: fewer may use it then.
-func share(path, name string, directory bool) {
+// share gives the socket, or the directory of ours that it is in, to a group. Where there is no such group, or we may
+// not, which is an error, it stays with the group that made it: fewer may use it then.
+func share(path, name string) error {
 	group, err := user.LookupGroup(name)
 	if err != nil {
-		return
+		return nil
 	}
 	gid, err := strconv.Atoi(group.Gid)
 	if err != nil {
-		return
+		return nil
 	}
-	_ = os.Chown(path, -1, gid)
-	if directory {
-		_ = os.Chown(filepath.Dir(path), -1, gid)
-	}
+	return os.Chown(path, -1, gid)
 }
 
 // Close stops listening, removes the socket, then lets the lock go.

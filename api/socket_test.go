@@ -143,7 +143,13 @@ func TestAGroupHasTheSocketAndADirectoryOfOurs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := socketPath(t)
 			serve(t, Options{Path: path})
-			share(path, test.group, test.ours)
+			err := share(path, test.group)
+			if test.ours {
+				err = errors.Join(err, share(filepath.Dir(path), test.group))
+			}
+			if err != nil {
+				t.Error(err)
+			}
 			if socket, dir := fmt.Sprint(groupOf(path)), fmt.Sprint(groupOf(filepath.Dir(path))); socket != test.socket || dir != test.path {
 				t.Errorf("the socket is group %s's, its directory %s's", socket, dir)
 			}

@@ -65,7 +65,7 @@ func newSDK(host string) (*sdk, error) {
 	options := []client.Opt{client.WithHTTPClient(&http.Client{Transport: s.transport}), client.WithHost(host)}
 	if parsed.Scheme == "tcp" {
 		s.base.Host, s.base.Path = parsed.Host, "/"+strings.Trim(parsed.Path, "/")
-		if files := certificates(); files != "" {
+		if files := Certificates(); files != "" {
 			s.base.Scheme = "https"
 			options = append(options, s.withTLS(files))
 		}
@@ -90,9 +90,9 @@ func parseHost(host string) (*url.URL, error) {
 	return parsed, nil
 }
 
-// certificates is the directory of ca.pem, cert.pem and key.pem, "" for plain TCP: the docker
-// command's own rule.
-func certificates() string {
+// Certificates is the directory of ca.pem, cert.pem and key.pem, which are read at each connect by tcp; "" for plain TCP:
+// the docker command's own rule.
+func Certificates() string {
 	if dir := os.Getenv(client.EnvOverrideCertPath); dir != "" {
 		return dir
 	}

@@ -27,6 +27,9 @@ func engineLine(f Facts) Line {
 		}
 		return fail(word(remedy), "%s", word(what))
 	}
+	if e.Version == "" { // a proxy refuses it
+		return skip(fmt.Sprintf("an Engine with API %s at %s, which does not tell its version", word(e.API), word(f.EngineHost)), "allow GET /version in the socket proxy")
+	}
 	return ok("%s %s, API %s, at %s", product(f), word(e.Version), word(e.API), word(f.EngineHost))
 }
 
@@ -44,7 +47,8 @@ func (f Facts) engineSaid() string {
 	if f.Engine.Why != "" {
 		return "the Engine does not answer"
 	}
-	return word(f.Engine.Value.Unsaid)
+	what, _, _ := strings.Cut(f.Engine.Value.Unsaid, "; ") // and the remedy
+	return word(what)
 }
 
 func engineKindLine(f Facts) Line {
@@ -56,7 +60,7 @@ func engineKindLine(f Facts) Line {
 		return warn("use Docker Engine", "this is %s: dockerwall is made for and tried with Docker Engine only", product(f))
 	}
 	if e.Unsaid != "" {
-		return skip(word(e.Unsaid), "allow GET /info in the socket proxy")
+		return skip(f.engineSaid(), "allow GET /info in the socket proxy")
 	}
 	switch {
 	case e.Rootless:

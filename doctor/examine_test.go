@@ -21,7 +21,7 @@ import (
 // well are the facts of a host where every line is ok.
 func well() doctor.Facts {
 	return doctor.Facts{
-		Version: "v1", Took: 50 * time.Millisecond, Kernel: "6.18.1", EngineHost: "unix:///run/docker.sock", DNSHold: "auto",
+		Version: "v1", Took: 50 * time.Millisecond, Kernel: "6.18.1", Landlock: 7, EngineHost: "unix:///run/docker.sock", DNSHold: "auto",
 		Process: doctor.Known[doctor.Process]{Value: doctor.Process{Capabilities: 1 << unix.CAP_NET_ADMIN}},
 		Nftables: doctor.Known[nft.Features]{Value: nft.Features{
 			Owner: true, ElementLimit: true, Ports: true, Taps: []nft.TapMode{nft.TapNFTQueue, nft.TapCopy},
@@ -86,7 +86,9 @@ func faults() map[string]fault {
 		"Docker Desktop":    {"engine-kind", doctor.Fail, "virtual machine", func(f *doctor.Facts) { f.Engine.Value.OperatingSystem = "Docker Desktop" }},
 		"Podman":            {"engine-kind", doctor.Warn, "Podman", func(f *doctor.Facts) { f.Engine.Value.Product = "Podman Engine" }},
 		"user namespaces and dockerwall in a container": {"engine-kind", doctor.Warn, "userns-remap", func(f *doctor.Facts) { f.Engine.Value.UserNamespaces, f.Container = true, true }},
-		"a proxy that refuses /info":                    {"engine-kind", doctor.Skip, "403", func(f *doctor.Facts) { f.Engine.Value.Unsaid = "403" }},
+		"a proxy that refuses /info":                    {"engine-kind", doctor.Skip, "403", func(f *doctor.Facts) { f.Engine.Value.Unsaid = "403; allow it" }},
+		"a kernel without landlock":                     {"landlock", doctor.Warn, "no landlock", func(f *doctor.Facts) { f.Landlock = 0 }},
+		"a proxy that refuses /version":                 {"engine", doctor.Skip, "does not tell its version", func(f *doctor.Facts) { f.Engine.Value.Version = "" }},
 		"Docker's nftables backend":                     {"firewall-backend", doctor.Warn, "nftables", func(f *doctor.Facts) { f.Engine.Value.Firewall = "nftables" }},
 		"live-restore":                                  {"live-restore", doctor.OK, "on:", func(f *doctor.Facts) { f.Engine.Value.LiveRestore = true }},
 		"no docker-proxy":                               {"userland-proxy", doctor.OK, "off:", func(f *doctor.Facts) { f.DaemonJSON.Value.UserlandProxy = &no }},

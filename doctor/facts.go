@@ -46,6 +46,7 @@ type Facts struct {
 	Container bool          // this process is in one
 	Process   Known[Process]
 	Kernel    string // "6.18.0-1-amd64"
+	Landlock  int    // the version of its ABI, 0 for none
 	Nftables  Known[nft.Features]
 	Table     Known[Table]
 	Sysctl    map[string]string // by name, "net.ipv4.ip_forward"; those that do not exist are missing

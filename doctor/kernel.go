@@ -26,6 +26,7 @@ func kernelChecks() []check {
 		{Entry{"dns-hold", "how DNS answers can be held until they are learned", "warn: they can only be copied, or not even that"}, dnsHoldLine},
 		{Entry{"table", "what stands in the kernel as table inet dockerwall", "warn: nothing, or somebody else's rules are in it, or it was made without an owner; fail: a daemon runs, but there is no table"}, tableLine},
 		{Entry{"capabilities", "CAP_NET_ADMIN of this process", "fail: root is without it"}, capabilitiesLine},
+		{Entry{"landlock", "whether the kernel can confine the daemon to its files", "warn: it cannot; the fence is none the worse"}, landlockLine},
 		{Entry{"namespace", "whether Docker's bridges are in this network namespace", "fail: none of them is"}, namespaceLine},
 	}
 }
@@ -147,6 +148,13 @@ func capabilitiesLine(f Facts) Line {
 	default:
 		return fail("cap_add: [NET_ADMIN] in docker-compose.yml, CapabilityBoundingSet=CAP_NET_ADMIN in a unit", "root is without CAP_NET_ADMIN: it can make no table")
 	}
+}
+
+func landlockLine(f Facts) Line {
+	if f.Landlock == 0 {
+		return warn("Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in lsm= of its command line", "the kernel has no landlock: the daemon may open any file that its user may")
+	}
+	return ok("the daemon opens its own files only, and starts no program (landlock, ABI %d)", f.Landlock)
 }
 
 // namespaceLine knows the host's namespace by Docker's bridges.

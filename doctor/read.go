@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/confine"
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
@@ -47,7 +48,7 @@ func Read(ctx context.Context, o Options) Facts {
 	}
 	o.Patience = cmp.Or(o.Patience, defaultPatience)
 	host := files{o.Root}
-	f := Facts{Version: o.Version, Container: host.container(), Process: host.process(), Kernel: host.word("proc/sys/kernel/osrelease"), DNSHold: o.DNSHold}
+	f := Facts{Version: o.Version, Container: host.container(), Process: host.process(), Kernel: host.word("proc/sys/kernel/osrelease"), DNSHold: o.DNSHold, Landlock: confine.ABI()}
 	f.Bridges = known(bridges())
 	f.Sysctl = host.sysctls(f.Bridges.Value)
 	f.Nftables = known(features())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -95,11 +96,19 @@ func (s *Server) bind(ctx context.Context) net.Listener {
 		}
 		if wait == firstRetry {
 			s.opt.Logger.Error("cannot serve metrics, trying again", "address", s.opt.Addr, "err", err,
-				"remedy", "free the port, or set --metrics-addr or DOCKERWALL_METRICS_ADDR to another, or to off")
+				"remedy", remedy(err))
 		}
 		pause(ctx, wait)
 	}
 	return nil
+}
+
+func remedy(err error) string {
+	const other = "set --metrics-addr or DOCKERWALL_METRICS_ADDR to another, or to off"
+	if errors.Is(err, unix.EACCES) { // a port below net.ipv4.ip_unprivileged_port_start
+		return "add CAP_NET_BIND_SERVICE, or " + other
+	}
+	return "free the port, or " + other
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -157,7 +157,7 @@ func (w *world) doctorSees(t *testing.T) {
 		d := w.as(t, "--reuid=65534", "--regid=65534", "--clear-groups")
 		d.fails(t)
 		d.has(t, "capabilities", doctor.Skip, "uid 65534", "sudo")
-		d.has(t, "engine", doctor.Skip, "permission denied", "run as root")
+		d.has(t, "engine", doctor.Skip, "permission denied", "run as the socket's owner, such as root")
 		d.has(t, "daemon", doctor.Skip, "no permission")
 		d.has(t, "nflog-group", doctor.Skip)
 	})

@@ -42,6 +42,7 @@ ends: what was allowed goes on, what was denied stays denied. "dockerwall nft fl
 			if err != nil {
 				return err
 			}
+			d.confine(s, env)
 			return d.run(c.Context(), hup)
 		},
 	}
