@@ -24,10 +24,11 @@ type About struct {
 }
 
 // About asks the Engine for its version and its state: GET /version and /info. An Engine that cannot be reached or is too
-// old is an error.
+// old is an error; one whose proxy refuses them is not.
 func (c *Client) About(ctx context.Context) (About, error) {
 	var out About
-	err := c.ask(ctx, "ask for the version of Docker", func(ctx context.Context, e engine) error {
+	const without = "doctor cannot say what kind of Engine this is"
+	err := c.ask(ctx, call{what: "ask for the version of Docker", endpoint: "GET /version", without: without}, func(ctx context.Context, e engine) error {
 		v, err := e.ServerVersion(ctx)
 		out.Version, out.API = v.Version, e.ClientVersion()
 		if len(v.Components) > 0 {
@@ -35,10 +36,13 @@ func (c *Client) About(ctx context.Context) (About, error) {
 		}
 		return err
 	})
-	if err != nil {
+	switch {
+	case Refused(err):
+		out.Unsaid = err.Error()
+	case err != nil:
 		return About{}, err
 	}
-	err = c.ask(ctx, "ask for the state of Docker", func(ctx context.Context, e engine) error {
+	err = c.ask(ctx, call{what: "ask for the state of Docker", endpoint: "GET /info", without: without}, func(ctx context.Context, e engine) error {
 		i, err := e.Info(ctx)
 		out.OperatingSystem, out.LiveRestore = i.OperatingSystem, i.LiveRestoreEnabled
 		out.Rootless, out.UserNamespaces = secured(i.SecurityOptions, "rootless"), secured(i.SecurityOptions, "userns")

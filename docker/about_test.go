@@ -33,6 +33,10 @@ func TestAboutIsWhatTheEngineSays(t *testing.T) {
 	if got, err = c.About(t.Context()); err != nil || got.Version != "29.1.0" || !strings.Contains(got.Unsaid, "ask for the state of Docker at unix://") {
 		t.Errorf("without /info: %+v, %v", got, err)
 	}
+	e.SetFault(dockertest.Version, dockertest.Fault{Status: 403})
+	if got, err = c.About(t.Context()); err != nil || got.Version != "" || got.API != "1.51" || !strings.Contains(got.Unsaid, "allow GET /info in the socket proxy") {
+		t.Errorf("without /version: %+v, %v", got, err)
+	}
 	e.Down()
 	if _, err = c.About(t.Context()); err == nil || !strings.Contains(err.Error(), "is Docker running") {
 		t.Errorf("without an Engine: %v", err)

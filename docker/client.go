@@ -137,7 +137,7 @@ func (c *Client) dial(ctx context.Context) (engine, error) {
 	defer cancel()
 	e, err := c.connect(ctx)
 	if err != nil {
-		return nil, c.explain("negotiate the API version with Docker", err)
+		return nil, c.explain(call{what: "negotiate the API version with Docker", endpoint: "HEAD /_ping"}, err)
 	}
 	c.use(e)
 	return e, nil
@@ -154,9 +154,17 @@ func (c *Client) use(e engine) {
 	}
 }
 
+// call is a request, in the words of errors about it.
+type call struct {
+	what     string // is done, in the infinitive
+	endpoint string // "GET /networks/{id}"
+	without  string // what the fence lacks without it, "" for a request that it needs
+	instead  string // of the request, "" for nothing
+}
+
 // ask makes one request. After an error the API version is negotiated again: another Engine may answer now. That who asked
-// gave up, such as the reader of a page, says nothing about the Engine.
-func (c *Client) ask(ctx context.Context, what string, request func(context.Context, engine) error) error {
+// gave up, such as the reader of a page, says nothing about the Engine, nor does a proxy's refusal.
+func (c *Client) ask(ctx context.Context, what call, request func(context.Context, engine) error) error {
 	e, err := c.reach(ctx)
 	if err != nil {
 		return err
@@ -164,7 +172,7 @@ func (c *Client) ask(ctx context.Context, what string, request func(context.Cont
 	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	err = request(within, e)
-	if err != nil && !notFound(err) && !errors.Is(ctx.Err(), context.Canceled) {
+	if err != nil && !notFound(err) && !Refused(err) && !errors.Is(ctx.Err(), context.Canceled) {
 		c.use(nil)
 	}
 	return c.explain(what, err)

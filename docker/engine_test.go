@@ -69,7 +69,7 @@ func TestErrorsSayWhatWhereAndHowToMendIt(t *testing.T) {
 				e.SetFault(dockertest.ListContainers, dockertest.Fault{Status: 403})
 				return e.Host()
 			},
-			[]string{"list containers of Docker at ", "does the socket proxy allow this GET?"},
+			[]string{"list containers of Docker at ", "the fence needs it: allow GET /containers/json in the socket proxy"},
 		},
 		"an Engine that does not answer": {
 			func(e *dockertest.Engine) string {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
 )
 
@@ -68,6 +69,15 @@ func (s *stream) next() (event, error) {
 	return e, err
 }
 
+// refusal is an answer that is no event stream.
+func refusal(r *http.Response, said string) error {
+	err := fmt.Errorf("%s %s", r.Status, said)
+	if r.StatusCode == http.StatusForbidden {
+		return fmt.Errorf("%w (%w)", err, errdefs.ErrPermissionDenied)
+	}
+	return err
+}
+
 // events is not the client's own, which does not tell an accepted request from one still under way.
 func (s *sdk) events(ctx context.Context, since time.Time) (io.ReadCloser, error) {
 	wanted, err := filters.ToJSON(subscription())
@@ -90,7 +100,7 @@ func (s *sdk) events(ctx context.Context, since time.Time) (io.ReadCloser, error
 	if response.StatusCode != http.StatusOK {
 		defer func() { _ = response.Body.Close() }()
 		said, _ := io.ReadAll(io.LimitReader(response.Body, 512)) // the status is the error; this only adds to it
-		return nil, fmt.Errorf("%s %s; does the socket proxy allow GET /events?", response.Status, strings.TrimSpace(string(said)))
+		return nil, refusal(response, strings.TrimSpace(string(said)))
 	}
 	return response.Body, nil
 }

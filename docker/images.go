@@ -72,7 +72,7 @@ func (c *Client) ImageLabels(ctx context.Context) (map[string]map[string]string,
 	if !stale && c.Connected() {
 		return c.images.copy(), nil
 	}
-	err := c.ask(ctx, "list images of Docker", func(ctx context.Context, e engine) error {
+	err := c.ask(ctx, call{what: "list images of Docker", endpoint: "GET /images/json", instead: ", or set TRUST_IMAGE_LABELS=true"}, func(ctx context.Context, e engine) error {
 		// All: an image that was built upon and lost its tag counts as an intermediate one.
 		list, err := e.ImageList(ctx, image.ListOptions{All: true})
 		if err == nil {

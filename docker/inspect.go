@@ -171,7 +171,11 @@ func (c *Client) startInspections(ctx context.Context, g *errgroup.Group, kick f
 
 func (c *Client) inspectContainer(ctx context.Context, id string, kick func()) {
 	var o own
-	err := c.ask(ctx, "inspect container "+id+" of Docker", func(ctx context.Context, e engine) error {
+	what := call{
+		what: "inspect container " + id + " of Docker", endpoint: "GET /containers/{id}/json",
+		without: "its own resolvers (--dns), privileges and added capabilities are not known",
+	}
+	err := c.ask(ctx, what, func(ctx context.Context, e engine) error {
 		answer, err := e.ContainerInspect(ctx, id)
 		o = ownFrom(answer)
 		return err

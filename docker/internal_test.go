@@ -165,8 +165,8 @@ func TestOnlyGETAndHEADLeaveTheProcess(t *testing.T) {
 
 func TestPermissionDeniedNamesTheRemedy(t *testing.T) {
 	c := (&scripted{}).client(t)
-	err := c.explain("list containers", &unreachableError{syscall.EACCES})
-	const want = "reach Docker at unix:///none: permission denied; run as root or add the user to the group docker"
+	err := c.explain(call{what: "list containers"}, &unreachableError{syscall.EACCES})
+	const want = "reach Docker at unix:///none: permission denied; run as the socket's owner, such as root, or in its group, such as docker"
 	if err.Error() != want || !errors.Is(err, syscall.EACCES) {
 		t.Errorf("got %q", err)
 	}

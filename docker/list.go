@@ -106,7 +106,7 @@ func (c *Client) readContainers(ctx context.Context, ids []string, all bool) ([]
 		}
 	}
 	var out []Container
-	err := c.ask(ctx, "list containers of Docker", func(ctx context.Context, e engine) error {
+	err := c.ask(ctx, call{what: "list containers of Docker", endpoint: "GET /containers/json"}, func(ctx context.Context, e engine) error {
 		list, err := e.ContainerList(ctx, options)
 		for _, s := range list {
 			if isID(s.ID) {
@@ -160,7 +160,7 @@ func (s snapshot) vanished(listed []Network, read []string) (out []string) {
 
 func (c *Client) listNetworks(ctx context.Context) ([]Network, error) {
 	var out []Network
-	err := c.ask(ctx, "list networks of Docker", func(ctx context.Context, e engine) error {
+	err := c.ask(ctx, call{what: "list networks of Docker", endpoint: "GET /networks"}, func(ctx context.Context, e engine) error {
 		list, err := e.NetworkList(ctx, network.ListOptions{})
 		for _, n := range list {
 			if err = plausible(n); err != nil {
@@ -188,7 +188,7 @@ func (c *Client) inspectNetworks(ctx context.Context, ids []string) ([]networkRe
 
 func (c *Client) inspectNetwork(ctx context.Context, id string) (networkRead, error) {
 	r := networkRead{Network: Network{ID: id}}
-	err := c.ask(ctx, "inspect network "+id+" of Docker", func(ctx context.Context, e engine) error {
+	err := c.ask(ctx, call{what: "inspect network " + id + " of Docker", endpoint: "GET /networks/{id}"}, func(ctx context.Context, e engine) error {
 		n, err := e.NetworkInspect(ctx, id, network.InspectOptions{})
 		if err == nil && n.ID != id {
 			return fmt.Errorf("the answer is about network %q", n.ID)

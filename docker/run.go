@@ -34,7 +34,7 @@ func (c *Client) Run(ctx context.Context, kick func()) error {
 }
 
 func (c *Client) watch(ctx context.Context, kick func()) {
-	told := false // that there is no connection
+	told, refused := false, "" // that there is no connection, and how somebody refuses it
 	for failures := 0; ctx.Err() == nil; failures++ {
 		began := time.Now()
 		err := c.subscribe(ctx, kick)
@@ -42,9 +42,12 @@ func (c *Client) watch(ctx context.Context, kick func()) {
 		if ctx.Err() != nil {
 			return
 		}
-		if stood || !told {
+		if stood || !told || Refused(err) && err.Error() != refused {
 			c.log.Warn("no connection to Docker, trying again", "host", c.host, "err", err)
 			told = true
+			if Refused(err) {
+				refused = err.Error()
+			}
 		}
 		if time.Since(began) > retryLast {
 			failures = 0
@@ -64,7 +67,7 @@ func (c *Client) subscribe(ctx context.Context, kick func()) error {
 	}
 	s, err := c.open(ctx, e, since)
 	if err != nil {
-		return c.explain("open the event stream of Docker", err)
+		return c.explain(call{what: "open the event stream of Docker", endpoint: "GET /events"}, err)
 	}
 	defer s.close()
 	c.nowConnected(e)
@@ -72,7 +75,7 @@ func (c *Client) subscribe(ctx context.Context, kick func()) error {
 	for {
 		ev, err := s.next()
 		if err != nil {
-			return c.explain("read the event stream of Docker", err)
+			return c.explain(call{what: "read the event stream of Docker", endpoint: "GET /events"}, err)
 		}
 		if c.note(ev) {
 			kick()

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/observe"
 	"github.com/dockerwall/dockerwall/policy"
@@ -31,6 +32,7 @@ type remembered struct {
 	history  observe.History
 	// ownerless says that the table has no owner though it could: asking the kernel would wait for a commit.
 	ownerless atomic.Bool
+	hidden    atomic.Bool // it was said that services of a swarm are
 
 	mu      sync.Mutex
 	applied time.Time // when the table was last committed
@@ -85,7 +87,7 @@ func (f *fence) status(ctx context.Context) (api.Status, error) {
 	}
 	if status.TasksRun(outcome.State) && in.Engine.Up {
 		if in.Services, err = f.engine.ServiceLabels(ctx); err != nil {
-			f.logger.Debug("labels of services not read", "err", err)
+			f.unread(err)
 		}
 	}
 	in.History = func(id string) []uint64 { return f.noted.history.Of(id, in.Now) }
@@ -93,6 +95,15 @@ func (f *fence) status(ctx context.Context) (api.Status, error) {
 	defer f.noted.mu.Unlock()
 	in.Applied, in.Gone = f.noted.applied, f.noted.gone
 	return status.Take(in), nil
+}
+
+// unread says once that a proxy hides the services of a swarm.
+func (f *fence) unread(err error) {
+	if docker.Refused(err) && !f.noted.hidden.Swap(true) {
+		f.logger.Warn("labels of services not read", "err", err)
+		return
+	}
+	f.logger.Debug("labels of services not read", "err", err)
 }
 
 // reasons say what is wrong with the fence, or degraded while it stands.
