@@ -12,13 +12,14 @@ GOLANGCI ?= v2.15.0
 NFPM     ?= v2.45.2
 ARCHES   ?= amd64 arm64 armv7
 
-.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns soak screenshots deb rpm dist clean
+.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns soak screenshots nfpm deb rpm dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
 
 build: ## bin/dockerwall, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/dockerwall ./cmd/dockerwall
+	@mkdir -p bin
+	GO="$(GO)" packaging/compile.sh bin/dockerwall
 
 run: build ## the daemon for the Engine of this host (ARGS=...); it waits where there is none yet
 	./bin/dockerwall run $(ARGS)
@@ -77,6 +78,8 @@ screenshots: ## what a browser shows of the status page, into docs/images
 	@./internal/lab/setup.sh tests
 	@mkdir -p docs/images
 	$(GO) test -count=1 -run TestAPersonCanReadThePage ./page -screenshots "$(CURDIR)/docs/images"
+
+nfpm: .cache/bin/nfpm-$(NFPM)
 
 deb rpm: .cache/bin/nfpm-$(NFPM) ## packages into dist/, the same bytes for the same commit (ARCHES="amd64 arm64 armv7")
 	GO="$(GO)" NFPM="$(CURDIR)/$<" packaging/build.sh $@ "$(ARCHES)"

@@ -4,40 +4,19 @@
 set -eu
 cd "$(dirname "$0")/.."
 formats=$1 arches=$2
-go=${GO:-go}
 nfpm=${NFPM:-$PWD/.cache/bin/nfpm}
 umask 022
-export LC_ALL=C TZ=UTC CGO_ENABLED=0 GOFLAGS= GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOARM=7 GOTOOLCHAIN=local
+export LC_ALL=C TZ=UTC GOFLAGS=-buildvcs=false GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOARM=7 GOTOOLCHAIN=local
 stamp=$(packaging/version.sh)
 VERSION=${stamp%% *} SOURCE_DATE_EPOCH=${stamp##* }
 revision=${stamp#* } revision=${revision% *}
 export VERSION SOURCE_DATE_EPOCH
 
-compile() { # GOOS and GOARCH as exported; $1: the file, the rest: more flags
-	out=$1
-	shift
-	"$go" build "$@" -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION -X main.revision=$revision" -o "$out" ./cmd/dockerwall
-}
-
-# 32-bit: the pinned google/nftables prints math.MaxUint32 as an int (conn.go), which does not compile there.
-compile_arm() {
-	rm -rf .cache/arm
-	mkdir -p .cache/arm
-	module=$("$go" list -m -f '{{.Dir}}' github.com/google/nftables)
-	[ -n "$module" ] || { "$go" mod download github.com/google/nftables && module=$("$go" list -m -f '{{.Dir}}' github.com/google/nftables); }
-	cp -R "$module" .cache/arm/nftables
-	chmod -R u+w .cache/arm
-	sed -i 's/transaction", math.MaxUint32)/transaction", uint32(math.MaxUint32))/' .cache/arm/nftables/conn.go
-	cp go.mod go.sum .cache/arm/
-	"$go" mod edit -replace github.com/google/nftables=./.cache/arm/nftables .cache/arm/go.mod
-	compile "$1" -modfile .cache/arm/go.mod
-}
-
 # Everything that goes into the packages, in $stage, with the modes it is to have.
 fill() {
 	rm -rf "$stage"
 	mkdir -p "$stage/man" "$stage/completions" "$stage/doc" "$stage/systemd" "$stage/share"
-	if [ "$1" = arm ]; then compile_arm "$stage/dockerwall"; else compile "$stage/dockerwall"; fi
+	packaging/compile.sh "$stage/dockerwall" "$VERSION" "$revision"
 	for page in packaging/man/*; do gzip -9n <"$page" >"$stage/man/${page##*/}.gz"; done
 	for shell in bash zsh fish; do "$native" completion $shell >"$stage/completions/$shell"; done
 	gzip -9n <CHANGELOG.md >"$stage/doc/changelog.gz"
@@ -56,7 +35,7 @@ fill() {
 			while read -r file; do install -D -m 644 "packaging/$kind/$file" "$stage/doc/examples/${kind##*/}/$file"; done
 	done
 	cp packaging/systemd/*.service "$stage/systemd/"
-	cp packaging/systemd/sysusers.conf "$stage/systemd/"
+	cp packaging/systemd/sysusers.d/dockerwall.conf "$stage/systemd/"
 	cp packaging/prometheus/alerts.yaml packaging/grafana/dockerwall.json packaging/default/dockerwall packaging/deb/lintian-overrides "$stage/share/"
 	find "$stage" -type f -exec chmod 644 {} +
 	chmod 755 "$stage/dockerwall"
@@ -70,12 +49,12 @@ archive() {
 
 mkdir -p dist .cache/package
 native=$PWD/.cache/package/native
-compile "$native"
+packaging/compile.sh "$native" "$VERSION" "$revision"
 for arch in $arches; do
 	stage=$PWD/.cache/package/$arch
 	case $arch in
-	amd64 | arm64) (export GOARCH=$arch && fill $arch) && ARCH=$arch ;;
-	armv7) (export GOARCH=arm && fill arm) && ARCH=arm7 ;;
+	amd64 | arm64) (export GOARCH=$arch && fill) && ARCH=$arch ;;
+	armv7) (export GOARCH=arm && fill) && ARCH=arm7 ;;
 	*) echo "build.sh: the architecture is amd64, arm64 or armv7, not $arch" >&2 && exit 2 ;;
 	esac
 	export ARCH

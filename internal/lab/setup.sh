@@ -25,6 +25,7 @@ if [ "${1:-}" = tests ]; then
 	program w3m w3m
 	program groff groff-base # sets the manual pages
 	program wget wget        # for debootstrap, which fetch.go unpacks: it makes the system that tests boot
+	program rpm rpm          # looks at what make rpm made
 fi
 
 [ -n "$missing" ] || exit 0
