@@ -28,12 +28,19 @@ func TestTheImageFencesItsNeighbours(t *testing.T) {
 	w := newWorld(t, lab.DockerOptions{})
 	w.names()
 	importGo(t, w, "local/go")
-	build := w.engine.Command(t.Context(), "build", "--network=none", "--build-arg=GO_IMAGE=local/go", "--tag=dockerwall", repository)
+	build := w.engine.Command(t.Context(), "build", "--network=none", "--build-arg=GO_IMAGE=local/go",
+		"--build-arg=VERSION=1.2.3", "--build-arg=REVISION=0123abc", "--tag=dockerwall", repository)
 	build.Env = append(build.Env, "DOCKER_BUILDKIT=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("docker build: %v\n%s", err, tail(string(out)))
 	}
 	t.Logf("the image has %s bytes", w.docker(t, "image", "inspect", "--format={{.Size}}", "dockerwall"))
+	if is := w.docker(t, "image", "inspect", "--format={{json .Config.Labels}}", "dockerwall"); !strings.Contains(is, `image.version":"1.2.3"`) || !strings.Contains(is, `image.revision":"0123abc"`) {
+		t.Errorf("its labels are %s", is)
+	}
+	if is := w.docker(t, "run", "--rm", "dockerwall", "version"); !strings.Contains(is, "1.2.3") {
+		t.Errorf("it says that it is %s", is)
+	}
 	b := w.labelled(t, "www.example.com, 203.0.113.1")
 	fresh(w.DNS, "fresh.example")
 	below := w.labelled(t, "*.fresh.example, !*.bad.fresh.example")
