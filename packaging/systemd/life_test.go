@@ -3,10 +3,17 @@ package systemd
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
 )
 
 // flushes removes the table while the unit runs, and starts it where containers run and send.
@@ -134,11 +141,68 @@ func (m *machine) monotonic(t *testing.T, unit, name string) time.Duration {
 
 func removed(t *testing.T, m *machine) {
 	m.follow(t, "Remove")
+	m.isGone(t)
+	container{m, "first"}.reaches(t, denied+":80")
+}
+
+// isGone looks for what is left of dockerwall. Its user stays, as those of other services do.
+func (m *machine) isGone(t *testing.T) {
+	t.Helper()
 	if m.table(t) {
 		t.Error("the table stands")
 	}
 	if left := m.sh(t, "find / -xdev -name '*dockerwall*' -not -path '"+tree+"*' -not -path '/proc/*' -not -path '/sys/*'"); left != "" {
 		t.Errorf("it leaves\n%s", left)
 	}
-	container{m, "first"}.reaches(t, denied+":80")
+}
+
+// packaged installs the .deb where Docker runs, as people do.
+func packaged(t *testing.T, m *machine) {
+	m.copy(t, debianPackage(t), "/root/dockerwall.deb")
+	first := container{m, "first"}
+	undecided := first.namespace(t)
+	var said string
+	onlyAllowed(t, first, func() {
+		said = m.sh(t, "dpkg --install /root/dockerwall.deb 2>&1")
+		m.whole(t)
+	})
+	if !strings.Contains(said, "sed -i 's/^DRY_RUN=true/DRY_RUN=false/'") {
+		t.Errorf("it does not say how to enforce:\n%s", said)
+	}
+	if r := act(undecided.Command(t.Context(), m.probe, "tcp", denied+":80")); r.Outcome != result.OK {
+		t.Errorf("installed it denies: %+v", r)
+	}
+	m.sh(t, "sed -i 's/^DRY_RUN=true/DRY_RUN=false/' /etc/default/dockerwall && systemctl restart dockerwall")
+	m.whole(t)
+	first.isKeptFrom(t, denied+":80")
+	if enabled := m.sh(t, "systemctl is-enabled dockerwall"); enabled != "enabled" {
+		t.Errorf("the unit is %s", enabled)
+	}
+	m.sh(t, "dpkg --remove dockerwall")
+	first.isKeptFrom(t, denied+":80")
+	m.sh(t, "dpkg --purge dockerwall; rm /root/dockerwall.deb")
+	first.reaches(t, denied+":80")
+	m.isGone(t)
+}
+
+// debianPackage makes the package for this machine and returns its file.
+func debianPackage(t *testing.T) string {
+	t.Helper()
+	before := time.Now().Add(-time.Second)
+	cmd := exec.CommandContext(t.Context(), "make", "--directory=../..", "deb", "ARCHES="+runtime.GOARCH)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make deb: %v\n%s", err, out)
+	}
+	files, err := filepath.Glob("../../dist/*.deb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(file string) bool {
+		info, err := os.Stat(file)
+		return err != nil || info.ModTime().Before(before)
+	})
+	if len(files) != 1 {
+		t.Fatalf("make deb made %q", files)
+	}
+	return files[0]
 }

@@ -18,10 +18,9 @@ import (
 )
 
 const (
-	patience = 30 * time.Second        // for what has to come about
-	moment   = "400ms"                 // for an answer that must not come
-	tree     = "/root/dockerwall"      // where the files of this tree lie on the machine
-	howto    = "docs/howto/systemd.md" // whose commands are run
+	patience = 30 * time.Second   // for what has to come about
+	moment   = "400ms"            // for an answer that must not come
+	tree     = "/root/dockerwall" // where the files of this tree lie on the machine
 )
 
 // machine is a host with a real systemd and a real Docker, in the lab's network.
@@ -95,8 +94,16 @@ func (m *machine) attempt(ctx context.Context, script string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// follow runs the commands of a section of the how-to, all its blocks but those of another language.
-func (m *machine) follow(t *testing.T, section string) string {
+// follow runs the commands of a section of the how-to.
+func (m *machine) follow(t *testing.T, section string) {
+	t.Helper()
+	for _, block := range blocks(t, section) {
+		m.sh(t, block)
+	}
+}
+
+// blocks are what stands between fences in a section of the how-to.
+func blocks(t *testing.T, section string) (out []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../..", howto))
 	if err != nil {
@@ -104,15 +111,16 @@ func (m *machine) follow(t *testing.T, section string) string {
 	}
 	_, rest, found := strings.Cut(string(text), "\n## "+section+"\n")
 	rest, _, _ = strings.Cut(rest, "\n## ")
-	blocks := strings.Split(rest, "\n```\n")
-	if !found || len(blocks) < 3 {
-		t.Fatalf("%s has no commands under %q", howto, section)
+	for i, part := range strings.Split(rest, "\n```") {
+		if i%2 == 1 {
+			_, block, _ := strings.Cut(part, "\n") // the language stands before
+			out = append(out, block)
+		}
 	}
-	var out []string
-	for i := 1; i < len(blocks); i += 2 {
-		out = append(out, m.sh(t, blocks[i]))
+	if !found || len(out) == 0 {
+		t.Fatalf("%s has no block under %q", howto, section)
 	}
-	return strings.Join(out, "\n")
+	return out
 }
 
 // property is what systemd says of a unit.

@@ -12,6 +12,8 @@ import (
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
+const howto = "docs/howto/systemd.md" // whose commands are run
+
 // TestUnderSystemd is the life of one host, in order.
 func TestUnderSystemd(t *testing.T) {
 	m := newMachine(t)
@@ -40,6 +42,7 @@ func TestUnderSystemd(t *testing.T) {
 		{"Docker needs a fence where it is told so", dockerNeedsIt},
 		{"after a reboot the fence stands before Docker", reboots},
 		{"it is removed, and its table", removed},
+		{"the package is installed and only looks, and purged it is gone with its table", packaged},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(t, m) }) {
 			return // the next stands on it
@@ -91,6 +94,7 @@ func confined(t *testing.T, m *machine) {
 func dockerStarts(t *testing.T, m *machine) {
 	m.sh(t, "systemctl enable --now docker.socket docker.service")
 	m.sh(t, `tar -C /opt/image -c probe | docker import --change 'ENTRYPOINT ["/probe"]' - probe`)
+	m.sh(t, "echo DOCKERWALL_DECISION_LOG=/var/log/dockerwall/denied.jsonl >>/etc/default/dockerwall")
 	m.follow(t, "Enforce")
 	// Not masqueraded: nftables.service takes Docker's rules too, and what the kernel then does with flows that were is not ours.
 	m.sh(t, "docker network create --subnet=172.30.1.0/24 --opt=com.docker.network.bridge.enable_ip_masquerade=false straight")
@@ -135,9 +139,30 @@ func everythingWorks(t *testing.T, m *machine) {
 		t.Errorf("nobody may ask the daemon: %s", out)
 	}
 	m.follow(t, "See how it does")
+	writesElsewhere(t, m)
 	if said := m.property(t, "dockerwall", "StatusText"); said != "enforcing, 3 containers" {
 		t.Errorf("systemd knows: %s", said)
 	}
+}
+
+// writesElsewhere has the decision log where the unit may write, and where a drop-in lets it.
+func writesElsewhere(t *testing.T, m *machine) {
+	t.Helper()
+	const dir = "/run/systemd/system/dockerwall.service.d"
+	writes := func(file, port string) { // one that is new: what is known is told of once a minute
+		t.Helper()
+		container{m, "other"}.isKeptFrom(t, denied+port)
+		eventually(t, func() error {
+			_, err := m.attempt(t.Context(), "grep -q '\"container\":\"other\"' "+file)
+			return err
+		})
+	}
+	writes("/var/log/dockerwall/denied.jsonl", ":5432")
+	m.sh(t, "sed -i /DECISION_LOG/d /etc/default/dockerwall; install -d -o dockerwall /srv/log; mkdir -p "+dir)
+	m.sh(t, "cat >"+dir+"/elsewhere.conf <<'END'\n"+blocks(t, "Files elsewhere")[0]+"\nEND\nsystemctl daemon-reload; systemctl restart dockerwall")
+	m.whole(t)
+	writes("/srv/log/denied.jsonl", ":8080")
+	m.sh(t, "rm "+dir+"/elsewhere.conf; systemctl daemon-reload")
 }
 
 func nftablesRestarts(t *testing.T, m *machine) {
