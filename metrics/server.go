@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,9 +173,21 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
-// scrapeErrors logs what promhttp says of a failed scrape.
+// scrapeErrors logs what promhttp says of a failed scrape. When the reader has gone, or was too slow, it says so for each
+// family that is left, hundreds of lines that anybody who can connect would write into the log: they are for debugging.
 type scrapeErrors struct{ logger *slog.Logger }
 
 func (e scrapeErrors) Println(v ...any) {
-	e.logger.Warn("scrape failed", "err", fmt.Sprint(v...))
+	level := slog.LevelWarn
+	if slices.ContainsFunc(v, gone) {
+		level = slog.LevelDebug
+	}
+	e.logger.Log(context.Background(), level, "scrape failed", "err", fmt.Sprint(v...))
+}
+
+// gone says whether a thing to be logged is the error of a reader that takes no more.
+func gone(v any) bool {
+	err, ok := v.(error)
+	return ok && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, http.ErrHandlerTimeout) ||
+		errors.As(err, new(net.Error)))
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,5 +245,24 @@ func TestOffServesNothing(t *testing.T) {
 func TestNewServerWantsMetrics(t *testing.T) {
 	if _, err := NewServer(ServerOptions{}); err == nil {
 		t.Error("accepted")
+	}
+}
+
+func TestAReaderThatGoesDoesNotFillTheLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		err   error
+		level slog.Level
+	}{
+		"it went":             {context.Canceled, slog.LevelDebug},
+		"it was slow":         {http.ErrHandlerTimeout, slog.LevelDebug},
+		"its connection fell": {&net.OpError{Op: "write", Err: syscall.EPIPE}, slog.LevelDebug},
+		"a family is wrong":   {errors.New("collected before with the same name and label values"), slog.LevelWarn},
+	} {
+		var log strings.Builder
+		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		scrapeErrors{logger}.Println("error encoding and sending metric family:", c.err)
+		if !strings.Contains(log.String(), "level="+c.level.String()) || strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("%s: %s", name, log.String())
+		}
 	}
 }
