@@ -23,7 +23,7 @@ func (s *soak) churn(ctx context.Context, slot int) error {
 	pool := s.pool(40, 1) // names: what is remembered of each is bounded, and is to be there when it is warm
 	return each(ctx, 500*time.Millisecond, func(i int) error {
 		n := (i*slots + slot) % 256
-		l := &life{s: s, name: fmt.Sprintf("churn-%d-%d", slot, i%pool)}
+		l := &life{s: s, name: fmt.Sprintf("churn-%d-%d-%d", s.runs, slot, i%pool)}
 		to := fmt.Sprintf("198.18.254.%d", n)
 		spec := lab.RunSpec{
 			Name: l.name, Network: []string{web, other}[i%2], Labels: map[string]string{label: to}, Args: []string{"--stop-signal=KILL"},
@@ -118,7 +118,7 @@ func (l *life) begins(ctx context.Context) error {
 func (s *soak) churnNetworks(ctx context.Context) error {
 	pool := s.pool(100, 1)
 	return each(ctx, time.Second, func(i int) error {
-		name, subnet := fmt.Sprintf("soak-%d", i%pool), fmt.Sprintf("2001:db8:c:%x::/64", 256+i%pool)
+		name, subnet := fmt.Sprintf("soak-%d-%d", s.runs, i%pool), fmt.Sprintf("2001:db8:c:%x::/64", 256*s.runs+i%pool)
 		for _, args := range [][]string{
 			{"create", "--ipv6", "--subnet=" + subnet, name}, {"connect", name, s.nomad.ID}, {"disconnect", name, s.nomad.ID}, {"rm", name},
 		} {

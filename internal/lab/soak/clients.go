@@ -55,10 +55,10 @@ func exitCode(err error) int {
 	return -1
 }
 
-// watch follows denials, for some seconds each time.
+// watch follows denials, each time for some seconds after the first.
 func (s *soak) watch(ctx context.Context) error {
-	return each(ctx, time.Second, func(i int) error {
-		some, cancel := context.WithTimeout(ctx, 5*time.Second)
+	return each(ctx, time.Second, func(int) error {
+		some, cancel := context.WithTimeout(ctx, soon)
 		defer cancel()
 		cmd := s.command(some, "watch", "-o", "jsonl")
 		out, err := cmd.StdoutPipe()
@@ -70,13 +70,16 @@ func (s *soak) watch(ctx context.Context) error {
 		}
 		n := 0
 		for lines := bufio.NewScanner(out); lines.Scan(); n++ {
+			if n == 0 {
+				defer time.AfterFunc(5*time.Second, cancel).Stop()
+			}
 		}
 		_ = cmd.Wait() // killed: its time is up
 		if ctx.Err() == nil && some.Err() == nil {
 			s.amiss("watch ends by itself after %d lines", n)
 		}
 		if ctx.Err() == nil && n == 0 {
-			s.amiss("watch says nothing for 5 s")
+			s.amiss("watch says nothing for %v", soon)
 		}
 		s.count("denials watched", n)
 		return nil

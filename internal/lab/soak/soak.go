@@ -46,6 +46,7 @@ type soak struct {
 	echoer  *lab.Container
 	nomad   *lab.Container
 
+	runs   int // loads so far: what one left is not in the way of the next
 	mu     sync.Mutex
 	done   map[string]int // what was done, by what
 	wrongs []string       // what must not be, the first few
@@ -142,8 +143,9 @@ func (s *soak) names() {
 
 // soak is the load with its samples, and what came of it.
 func (s *soak) soak(ctx context.Context) (report, error) {
-	loaded, cancel := context.WithTimeout(ctx, s.length)
+	loaded, cancel := context.WithTimeout(ctx, s.length+slow)
 	defer cancel()
+	s.runs++
 	r := report{Began: time.Now(), WarmUp: s.warmUp().Seconds()}
 	g, working := errgroup.WithContext(loaded)
 	for _, work := range s.works() {
@@ -158,7 +160,14 @@ func (s *soak) soak(ctx context.Context) (report, error) {
 		r.Samples, err = s.sampling(working)
 		return err
 	})
+	g.Go(func() error {
+		defer cancel()
+		return s.enough(working)
+	})
 	err := g.Wait()
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -166,6 +175,40 @@ func (s *soak) soak(ctx context.Context) (report, error) {
 		return report{}, fmt.Errorf("%w; %s", err, s.daemon.tail())
 	}
 	return s.conclude(ctx, r)
+}
+
+// slow is how much longer a load lasts where the machine has not come to all of it yet.
+const slow = 2 * time.Minute
+
+// enough waits for the load's time, and until all that it is was done at least once.
+func (s *soak) enough(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(s.length):
+	}
+	return each(ctx, 100*time.Millisecond, func(int) error {
+		if len(s.missing()) == 0 {
+			return errEnough
+		}
+		return nil
+	})
+}
+
+// errEnough ends a load in order.
+var errEnough = errors.New("the load has lasted long enough")
+
+// missing is what of the load was not done yet.
+func (s *soak) missing() (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, what := range []string{"container starts", "networks that come and go", "first contacts with " + cdn, "first contacts with " + zone,
+		"denied packets of a flood", "denied packets of a nomad", "echoes", "lines of connections", "questions of clients", "denials watched", "SIGHUPs"} {
+		if s.done[what] == 0 {
+			out = append(out, what)
+		}
+	}
+	return out
 }
 
 // conclude looks at what is left when the load has ended.

@@ -31,7 +31,7 @@ func lines() []line {
 		{of: "elements", title: "elements of kernel sets", unit: 1, share: 0.1, most: 100, young: 500},
 		{of: "objects", title: "sets, chains, rules, counters", unit: 1, share: 0.1, most: 60, young: 100},
 		{of: "table", title: "listing of the tables, KiB", unit: kib, share: 0.1, most: 20 * kib, young: 200 * kib},
-		{of: "scrape", title: "a scrape, KiB", unit: kib, share: 0.1, most: 10 * kib, young: 50 * kib},
+		{of: "scrape", title: "a scrape, KiB", unit: kib, share: 0.1, most: 10 * kib, young: 200 * kib},
 		{of: "state", title: "state directory, KiB", unit: kib, share: 0.1, most: 64 * kib, young: mib},
 		{of: "log", title: "log, bytes/s", unit: 1, rate: true, share: 0.5, most: 1000, young: 4000},
 		{of: "decisions", title: "decision log, KiB/s", unit: kib, rate: true, free: true},
