@@ -56,7 +56,7 @@ fuzz: ## every fuzz target, FUZZTIME each
 		done; \
 	done
 
-faults: setup ## break things under packets that are counted, as often as docs/faults.md says, and write its tables; an hour or so (FAULTS=pattern)
+faults: setup ## break things under packets that are counted, as often as docs/faults.md says, and write its tables; half an hour (FAULTS=pattern)
 	$(GO) test -count=1 -p 1 -timeout 180m -v -run '$(FAULTS)' -faults -update ./cmd/dockerwall
 
 bench: setup ## the benchmarks (BENCH=pattern)

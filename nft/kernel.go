@@ -267,6 +267,8 @@ func explainErrno(err error) error {
 		return err
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: nf_tables needs CAP_NET_ADMIN; run as root, give the container cap_add: [NET_ADMIN] or the unit AmbientCapabilities=CAP_NET_ADMIN; under no-new-privileges a file capability is none", err)
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return fmt.Errorf("%w: raise the limit of open files (LimitNOFILE of the unit, ulimit -n)", err)
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("%w: this kernel has no nf_tables (CONFIG_NF_TABLES); Linux 5.10 or newer with nf_tables, nft_log and nft_limit is needed", err)
 	}

@@ -223,7 +223,7 @@ func (d *wall) stop()  { d.signal(unix.SIGTERM) }
 func (d *wall) kill9() { d.signal(unix.SIGKILL) }
 
 func (d *wall) signal(s unix.Signal) {
-	_ = unix.Kill(d.cmd.Process.Pid, s)
+	_ = d.cmd.Process.Signal(s) // not by its number, which may be another's by now
 	<-d.exited
 }
 

@@ -51,6 +51,8 @@ type line struct {
 // number is how many datagrams, pings or connections were sent.
 func (l *line) number() uint64 { return l.count.Load() + l.others.Load() }
 
+func (l *line) tcp() bool { return l.kind == "tcp" || l.kind == "stream" }
+
 // arrived is how many packets came to the destination so far.
 func (l *line) arrived() uint64 {
 	switch l.kind {
@@ -68,7 +70,7 @@ func (l *line) wrong() uint64 {
 	switch {
 	case l.want == mustNot:
 		return arrived
-	case l.kind == "tcp" || l.kind == "stream":
+	case l.tcp():
 		return l.again.Load()
 	}
 	return l.number() - min(arrived, l.number())
