@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ What is degraded while the fence stands, and the first few problems, are said on
 			defer cancel()
 			h, err := api.Dial(s.socket).Health(ctx)
 			switch {
+			case errors.Is(err, context.DeadlineExceeded):
+				fmt.Fprintf(env.err, "unhealthy: the daemon has not answered for %v: it hangs, or this host is overloaded; if that lasts, restart it\n", healthTimeout)
 			case err != nil:
 				fmt.Fprintln(env.err, "unhealthy: "+err.Error())
 			case !h.Healthy:

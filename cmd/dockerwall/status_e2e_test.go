@@ -253,7 +253,7 @@ func (w *world) standsStill(t *testing.T, d *wall) {
 	if err := unix.Kill(d.cmd.Process.Pid, unix.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if out != "" || code != exitFailure || !strings.HasPrefix(said, "unhealthy: ") {
+	if out != "" || code != exitFailure || !strings.HasPrefix(said, "unhealthy: the daemon has not answered for 5s") {
 		t.Errorf("exit %d: %s%s", code, out, said)
 	}
 	w.healthy(t, d)
