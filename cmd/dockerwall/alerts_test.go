@@ -251,8 +251,8 @@ func runbook(t *testing.T, alert, text string) {
 	}
 }
 
-func TestReadmeHasThePrometheusFile(t *testing.T) {
-	if !strings.Contains(document(t, "README.md"), "```yaml\n"+document(t, prometheusDir+"/prometheus.yml")+"```") {
-		t.Errorf("the snippet in README.md is not %s/prometheus.yml", prometheusDir)
+func TestThePagesHaveThePrometheusFile(t *testing.T) {
+	if !strings.Contains(document(t, "docs/howto/prometheus.md"), "```yaml\n"+document(t, prometheusDir+"/prometheus.yml")+"```") {
+		t.Errorf("the snippet in docs/howto/prometheus.md is not %s/prometheus.yml", prometheusDir)
 	}
 }

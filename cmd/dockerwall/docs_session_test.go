@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ type session struct {
 	in    io.WriteCloser
 	out   *bufio.Reader
 	close func()
+	aside func(text string) *exec.Cmd // a shell of its own, beside the session's pids
 }
 
 // prelude is what a page finds: an empty folder, a home, the programs, and, for commands that are not shown, some
@@ -67,6 +69,11 @@ func (w *world) session(t *testing.T, folder string, env ...string) *session {
 		"HOME=/run/home", "LC_ALL=C.UTF-8", "DOCKER_HOST=", "DOCKER_CONFIG=", "FOLDER=" + folder, "BINARY=" + w.binary, "ENGINE=" + w.engine.Programs(),
 		"PATH=/usr/local/bin:" + w.engine.Programs() + ":" + os.Getenv("PATH") + ":/usr/sbin:/sbin",
 	}, env...)...)
+	s.aside = func(text string) *exec.Cmd {
+		shell := w.HostCommand(t.Context(), "bash", "-c", "cd "+folder+"; "+text)
+		shell.Env = append(slices.Clone(s.cmd.Env), "PATH=/usr/local/bin:"+os.Getenv("PATH")+":/usr/sbin:/sbin")
+		return shell
+	}
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +92,19 @@ func (w *world) session(t *testing.T, folder string, env ...string) *session {
 		t.Fatalf("start a session: exit %d, %v\n%s", code, err, out)
 	}
 	return s
+}
+
+// typed is run, but for doctor, which takes a namespace of pids for a container's.
+func (s *session) typed(text string) (out string, code int, err error) {
+	if !strings.HasPrefix(text, "dockerwall doctor") {
+		return s.run(text)
+	}
+	shell := s.aside(text)
+	said, err := shell.CombinedOutput()
+	if errors.As(err, new(*exec.ExitError)) {
+		err = nil
+	}
+	return string(said), shell.ProcessState.ExitCode(), err
 }
 
 // run types a command and returns what it printed, on both streams, and its exit code. It has a minute.

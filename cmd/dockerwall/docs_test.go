@@ -26,6 +26,7 @@ import (
 //   - <!-- run by TestX, TestY --> says which other tests run a block or compare it: their files have the words of its
 //     commands, or if it has none, the page's name. .ci/run is one of them.
 //   - ```text has no commands.
+//   - <!-- in the tree --> anywhere: the shell is in a copy of the source, not in an empty folder.
 //
 // TestEveryBlockIsRun finds blocks that are none of these.
 
@@ -48,7 +49,7 @@ func docsWorld(t *testing.T) *world {
 	w.engine = w.DockerForTest(t, lab.DockerOptions{Newest: true})
 	for i, name := range []string{
 		"www.example.com", "files.example.org", "backup.example.org", "github.com", "api.github.com", "deb.debian.org", "pypi.org",
-		"api.anthropic.com", "example.com", "example.org", "telemetry.example.net", "db.corp.example",
+		"api.anthropic.com", "example.com", "example.org", "telemetry.example.net", "db.corp.example", "raw.githubusercontent.com", "files.pythonhosted.org",
 	} {
 		w.DNS.Set(name, netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", 10+i)))
 	}
@@ -84,13 +85,13 @@ func imageChanges(t *testing.T) (changes []string) {
 	return changes
 }
 
-// followPage does what a page says, in a folder that has nothing but what the page puts there; README.md's is the tree.
+// followPage does what a page says, in a folder of its own.
 func (w *world) followPage(t *testing.T, p page) {
 	t.Helper()
 	folder := "/run/pages/" + strings.TrimSuffix(filepath.Base(p.name), ".md")
 	s := w.session(t, folder, sessionEnvironment(t)...)
 	defer s.close()
-	if out, code, err := s.run("cd " + w.tree(t, p.name, folder)); err != nil || code != 0 {
+	if out, code, err := s.run("cd " + w.tree(t, p, folder)); err != nil || code != 0 {
 		t.Fatalf("exit %d, %v\n%s", code, err, out)
 	}
 	blocks := map[int][]string{}
@@ -130,10 +131,10 @@ func (w *world) followPage(t *testing.T, p page) {
 	}
 }
 
-// tree is the folder in which a page's commands are typed. README.md speaks of the source tree: it has a copy.
-func (w *world) tree(t *testing.T, name, folder string) string {
+// tree is the folder in which a page's commands are typed: where the page has <!-- in the tree -->, a copy of the source.
+func (w *world) tree(t *testing.T, p page, folder string) string {
 	t.Helper()
-	if name != "README.md" {
+	if !slices.Contains(p.lines, "<!-- in the tree -->") {
 		return folder
 	}
 	files, err := exec.CommandContext(t.Context(), "git", "-C", repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
@@ -184,7 +185,7 @@ func (s *session) follow(t *testing.T, p page, of step, c typed) (shown string, 
 		err  error
 	)
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		if out, code, err = s.run(c.text); err != nil {
+		if out, code, err = s.typed(c.text); err != nil {
 			t.Fatalf("%s:%d: %s: %v\n%s", p.name, of.line+1, c.text, err, out)
 		}
 		ok = of.lang != "console" && code == 0 || of.lang == "console" && agree(c.want, out)

@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -44,9 +42,10 @@ func between(t *testing.T, text, mark string) string {
 	return part
 }
 
-func TestReadmeHasTheSettingsOfRun(t *testing.T) {
+// settingsTable is every setting of the daemon.
+func settingsTable() string {
 	var s settings
-	want := "| Flag | Variable | Older variable | Default | |\n|---|---|---|---|---|\n"
+	table := "| Flag | Variable | Older variable | Default | |\n|---|---|---|---|---|\n"
 	code := func(text string) string {
 		if text == "" {
 			return ""
@@ -54,8 +53,14 @@ func TestReadmeHasTheSettingsOfRun(t *testing.T) {
 		return "`" + text + "`"
 	}
 	for _, row := range slices.Concat(s.common(), s.policy(), s.daemon()) {
-		want += fmt.Sprintf("| `--%s` | `%s` | %s | %s | %s |\n", row.flag, row.env, code(row.legacy), code(row.preset), row.usage)
+		table += fmt.Sprintf("| `--%s` | `%s` | %s | %s | %s |\n", row.flag, row.env, code(row.legacy), code(row.preset), row.usage)
 	}
+	return table
+}
+
+func TestReadmeHasTheSettingsOfRun(t *testing.T) {
+	var s settings
+	want := settingsTable()
 	if got := between(t, document(t, "README.md"), "settings"); got != want {
 		t.Errorf("the settings in README.md should be:\n%s", want)
 	}
@@ -92,18 +97,23 @@ func TestReadmeHasAllCommands(t *testing.T) {
 	}
 }
 
-// TestExitCodesAreDocumented compares the sentence of --help with the table.
-func TestExitCodesAreDocumented(t *testing.T) {
-	root := newRoot(environment{getenv: os.Getenv})
+// exitCodesTable is the sentence of --help as a table.
+func exitCodesTable(t *testing.T, root *cobra.Command) string {
+	t.Helper()
 	_, codes, found := strings.Cut(strings.ReplaceAll(root.Long, "\n", " "), "Exit codes: ")
 	if !found {
 		t.Fatal("--help has no exit codes")
 	}
-	want := "| Exit code | |\n|---|---|\n"
+	table := "| Exit code | |\n|---|---|\n"
 	for _, code := range strings.Split(strings.TrimSuffix(codes, "."), ", ") {
 		number, words, _ := strings.Cut(code, " ")
-		want += "| " + number + " | " + words + " |\n"
+		table += "| " + number + " | " + words + " |\n"
 	}
+	return table
+}
+
+func TestExitCodesAreDocumented(t *testing.T) {
+	want := exitCodesTable(t, newRoot(environment{getenv: os.Getenv}))
 	if !strings.Contains(document(t, "README.md"), want) {
 		t.Errorf("README.md should have:\n%s", want)
 	}
@@ -144,37 +154,9 @@ func TestTokensOfTheReadmeAreUnderstood(t *testing.T) {
 	}
 }
 
-func TestReadmeHasTheComposeFile(t *testing.T) {
-	if !strings.Contains(document(t, "README.md"), "```yaml\n"+document(t, "docker-compose.yml")+"```") {
-		t.Error("the snippet in README.md is not docker-compose.yml")
-	}
-}
-
-// pages are the documents that people write.
-func pages(t *testing.T) []string {
-	t.Helper()
-	found, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
-	if err != nil || len(found) < 8 {
-		t.Fatalf("%d pages, %v", len(found), err)
-	}
-	names := []string{"README.md"}
-	for _, page := range found {
-		names = append(names, "docs/"+filepath.Base(page))
-	}
-	return names
-}
-
-func TestDocumentsExist(t *testing.T) {
-	for _, name := range pages(t) {
-		for _, link := range regexp.MustCompile(`\]\(([^):" ]+)[)" ]`).FindAllStringSubmatch(document(t, name), -1) {
-			path, section, _ := strings.Cut(link[1], "#")
-			path = filepath.Join(filepath.Dir(name), path)
-			if _, err := os.Stat(filepath.Join("..", "..", path)); errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s links to %s, which does not exist", name, link[1])
-			} else if section != "" && !strings.Contains(strings.ToLower(document(t, path)), "\n## "+section+"\n") {
-				t.Errorf("%s links to a section of %s that does not exist: %s", name, path, section)
-			}
-		}
+func TestThePageHasTheComposeFile(t *testing.T) {
+	if !strings.Contains(document(t, "docs/howto/compose.md"), "```yaml\n"+document(t, "docker-compose.yml")+"```") {
+		t.Error("the snippet in docs/howto/compose.md is not docker-compose.yml")
 	}
 }
 
@@ -188,10 +170,10 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 		labels[f.GetName()] = append(labels[f.GetName()], "") // none
 	}
-	for _, name := range pages(t) {
-		for _, family := range regexp.MustCompile("`(dockerwall_[a-z_]+[a-z])`").FindAllStringSubmatch(document(t, name), -1) {
+	for _, p := range allPages(t) {
+		for _, family := range regexp.MustCompile("`(dockerwall_[a-z_]+[a-z])`").FindAllStringSubmatch(p.text(), -1) {
 			if labels[family[1]] == nil {
-				t.Errorf("%s has %s, which does not exist", name, family[1])
+				t.Errorf("%s has %s, which does not exist", p.name, family[1])
 			}
 		}
 	}

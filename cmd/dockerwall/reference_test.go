@@ -33,6 +33,10 @@ func TestTheReferenceIsWhatTheProgramSays(t *testing.T) {
 		"commands.md": commandsPage(t, root),
 		"metrics.md":  metricsPage(t),
 		"api.md":      apiPage(t),
+		"settings.md": "# Settings\n\n" + written + "Of `dockerwall run`. A flag beats its variable, which beats the older one. The packages read variables from " +
+			"/etc/default/dockerwall.\n\n" + settingsTable(),
+		"exit-codes.md": "# Exit codes\n\n" + written + exitCodesTable(t, root) + "\n`dockerwall health` exits 0 or 1, never anything else.\n",
+		"labels.md":     "# Labels\n\n" + written + strings.ReplaceAll(strings.TrimSpace(labelsSection(t)), "](docs/", "](../") + "\n",
 	})
 	compareDir(t, "packaging/man", manPages(t, root))
 }
@@ -128,16 +132,22 @@ func manPages(t *testing.T, root *cobra.Command) map[string]string {
 	return out
 }
 
-// labelsPage is the README's section about labels.
-func labelsPage(t *testing.T) string {
+// labelsSection is the README's about labels, without what is below it.
+func labelsSection(t *testing.T) string {
 	t.Helper()
 	_, section, found := strings.Cut(document(t, "README.md"), "\n## Labels\n")
-	section, _, closed := strings.Cut(section, "\n## ")
+	section, _, closed := strings.Cut(section, "\n### ")
 	if !found || !closed {
 		t.Fatal("README.md has no section about labels")
 	}
+	return section
+}
+
+// labelsPage is that section as a manual page.
+func labelsPage(t *testing.T) string {
+	t.Helper()
 	page := "% DOCKERWALL-LABELS 5 \"Nov 2026\" dockerwall \"dockerwall manual\"\n\n# NAME\n\ndockerwall-labels - what a container's labels open\n\n# DESCRIPTION\n" +
-		listed(section) +
+		listed(labelsSection(t)) +
 		"\n# SEE ALSO\n\n**dockerwall**(8), **dockerwall-check**(8), **dockerwall-explain**(8)\n"
 	return string(md2man.Render([]byte(page)))
 }

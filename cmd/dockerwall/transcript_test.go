@@ -36,19 +36,21 @@ func TestTheReadmeShowsWhatHappened(t *testing.T) {
 	w.dials(t, ci, "backup.example.org:443", true)
 	w.threeAreTold(t)
 
-	var out strings.Builder
-	for _, line := range []string{
-		"status",
-		"watch --follow=false",
-		"explain shop-web-1 files.example.org:443/tcp",
-		"explain shop-web-1 www.example.com:443/tcp",
-		"suggest ci -o compose",
+	for mark, lines := range map[string][]string{
+		"transcript": {"status", "watch --follow=false"},
+		"answers": {
+			"explain shop-web-1 files.example.org:443/tcp",
+			"explain shop-web-1 www.example.com:443/tcp",
+			"suggest ci -o compose",
+		},
 	} {
-		text, _, _ := w.answer(t, strings.Fields(line)...)
-		fmt.Fprintf(&out, "$ dockerwall %s\n%s\n", line, text)
+		var out strings.Builder
+		for _, line := range lines {
+			text, _, _ := w.answer(t, strings.Fields(line)...)
+			fmt.Fprintf(&out, "$ dockerwall %s\n%s\n", line, text)
+		}
+		compareBetween(t, "README.md", mark, "```console\n"+steady(strings.TrimSpace(out.String()))+"\n```\n")
 	}
-	want := "```console\n" + steady(strings.TrimSpace(out.String())) + "\n```\n"
-	compareBetween(t, "README.md", "transcript", want)
 }
 
 // dials has a container ask for a name and connect to it, and wants it to succeed or not.

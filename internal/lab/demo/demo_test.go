@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -141,6 +142,26 @@ func nothingYet(t *testing.T) map[string][]string {
 	return map[string][]string{"mounts": strings.Split(string(mounts), "\n"), "interfaces": found(t, "/sys/class/net/*")}
 }
 
+// shown are the lines of the demo's output that the page about it shows.
+func shown(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("../../..", "docs/development.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "```text\nby-address")
+	block, _, found := strings.Cut(block, "\n```")
+	if !found {
+		t.Fatal("docs/development.md shows no excerpt")
+	}
+	return strings.Split(unnumbered("by-address"+block), "\n")
+}
+
+// unnumbered leaves out what differs from run to run: containers' IDs.
+func unnumbered(text string) string {
+	return regexp.MustCompile(`c_[0-9a-f]{12}_`).ReplaceAllString(text, "c_ID_")
+}
+
 func TestTheDemoShowsTheMainJobAndLeavesNothing(t *testing.T) {
 	before := nothingYet(t)
 	s := begin(t)
@@ -168,6 +189,11 @@ func TestTheDemoShowsTheMainJobAndLeavesNothing(t *testing.T) {
 	} {
 		if !strings.Contains(said, line) {
 			t.Errorf("it did not say %q", line)
+		}
+	}
+	for _, line := range shown(t) {
+		if !strings.Contains(unnumbered(said), line) {
+			t.Errorf("it did not say, as docs/development.md shows: %q", line)
 		}
 	}
 	if strings.Contains(said, "\x1b") {
