@@ -14,6 +14,7 @@ import (
 type liveReader struct {
 	conn   *netlink.Conn
 	family byte // NFPROTO_*, of the table that is read
+	names  bool // only tables, and sets of what names mean
 }
 
 // liveObjects is all that is in one table.
@@ -80,7 +81,7 @@ func (r liveReader) read() (liveObjects, error) {
 		if err := step.read(&out); err != nil {
 			return out, fmt.Errorf("list %s: %w", step.what, err)
 		}
-		if !out.exists {
+		if !out.exists || r.names && step.what == "sets" {
 			break
 		}
 	}
@@ -128,7 +129,7 @@ func (r liveReader) sets(out *liveObjects) error {
 	for _, a := range sets {
 		s := newLiveSet(a)
 		out.sets = append(out.sets, s)
-		if s.flags&unix.NFT_SET_EVAL != 0 {
+		if s.flags&unix.NFT_SET_EVAL != 0 || r.names && kindOfSet(s.name) != names.String() {
 			continue
 		}
 		if err := r.elements(s); err != nil {

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"regexp"
@@ -43,6 +44,13 @@ func sameAsLive(t *testing.T, n *lab.Namespace, r Ruleset, step string) {
 	}
 	if live.String() != live.Table.String() || len(live.Foreign) > 0 {
 		t.Fatalf("%s: foreign objects in a table of ours: %v", step, live.Foreign)
+	}
+	names, err := ReadNames(Options{NetNS: n.FD()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fmt.Sprint(live.Names), fmt.Sprint(names.Names)); diff != "" || names.Exists != live.Exists || names.Owned != live.Owned {
+		t.Fatalf("%s: the names alone read otherwise: %+v\n%s", step, names, diff)
 	}
 	if diff := TextDiff(live.String(), r.String()); diff != "" {
 		t.Fatalf("%s: TextDiff sees a difference:\n%s", step, diff)

@@ -41,7 +41,7 @@ func (k *Kernel) Lookup(r Ruleset, c Container, packets []Packet) (Lookup, error
 		return Lookup{}, explainErrno(fmt.Errorf("look up packets: %w", err))
 	}
 	defer func() { _ = conn.Close() }()
-	l := looker{liveReader: liveReader{conn, unix.NFPROTO_INET}, rules: r, container: c, sets: map[setsKey][]matchSet{}}
+	l := looker{liveReader: liveReader{conn: conn, family: unix.NFPROTO_INET}, rules: r, container: c, sets: map[setsKey][]matchSet{}}
 	var out Lookup
 	if out.Strange, err = l.strange(); err != nil {
 		return Lookup{}, explainErrno(fmt.Errorf("look up packets of %s: %w", c.ID, err))

@@ -108,7 +108,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 		return nil, err
 	}
 	config = features(config, f.kernel.Features())
-	left, err := nft.ReadLive(nft.Options{})
+	left, err := nft.ReadNames(nft.Options{})
 	fresh := err == nil && !left.Exists
 	if err != nil {
 		logger.Warn("addresses of names in the table that stands are not taken over", "err", err)
