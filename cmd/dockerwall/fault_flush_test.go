@@ -121,17 +121,19 @@ func TestFaultATableWithoutAnOwnerIsChanged(t *testing.T) {
 		"`nft delete table inet dockerwall`, table without owner":                       {"delete table inet dockerwall"},
 		"`nft flush ruleset`, table without owner":                                      {"flush ruleset"},
 	} {
-		row := fault{table: ofKernel, what: what}
-		for range often(1, 10) {
-			s.ownerless(t)
-			s.attack(t)
-			all, took := s.breaks(t, changes...)
-			row.times, row.sum, row.repaired = row.times+len(took), row.sum.plus(all), append(row.repaired, took...)
-		}
-		row.told(t)
+		t.Run(what, func(t *testing.T) {
+			row := fault{table: ofKernel, what: what}
+			for range often(1, 10) {
+				s.ownerless(t)
+				s.attack(t)
+				all, took := s.breaks(t, changes...)
+				row.times, row.sum, row.repaired = row.times+len(took), row.sum.plus(all), append(row.repaired, took...)
+			}
+			row.told(t)
+		})
 	}
-	s.asleep(t)
-	s.dead(t)
+	t.Run("while the daemon is stopped", s.asleep)
+	t.Run("while the daemon is dead", s.dead)
 }
 
 // asleep has a stranger open the table while nobody can repair it, and hides that behind lost notifications.
@@ -157,6 +159,7 @@ func (s *siege) asleep(t *testing.T) {
 
 // dead has a stranger flush everything while there is no daemon. The next one closes it, and what began meanwhile.
 func (s *siege) dead(t *testing.T) {
+	s.ownerless(t)
 	row := fault{table: ofKernel, what: "`nft flush ruleset` while the daemon is dead, which opens all until it is started again"}
 	for range often(1, 5) {
 		s.attack(t)

@@ -39,13 +39,19 @@ func (s *siege) again(more ...string) {
 	s.d = s.launch(s.t, append(more, s.settings...)...)
 }
 
-// begin starts the daemon and has it learn a name from an answer.
+// begin starts the daemon.
 func (s *siege) begin(t *testing.T) {
 	t.Helper()
 	s.again()
 	s.healthy(t, s.d)
 	s.a.reaches(t, "udp 203.0.113.10:5000")
 	s.d.says(t, "DNS answers are learned from")
+}
+
+// attack has the daemon learn a name from an answer, and sends what the policies allow and what they deny, by literal, by
+// names and by default.
+func (s *siege) attack(t *testing.T) {
+	t.Helper()
 	eventually(t, func() error {
 		r, err := s.a.Probe(t.Context(), "lookup", "n5.fresh.example", "-timeout", "1s")
 		if err != nil || len(r.Addrs) == 0 {
@@ -54,11 +60,6 @@ func (s *siege) begin(t *testing.T) {
 		return nil
 	})
 	s.a.reaches(t, act("tcp "+netip.AddrPortFrom(freshAddr(5), 80).String()))
-}
-
-// attack sends what the policies allow and what they deny, by literal, by names and by default.
-func (s *siege) attack(t *testing.T) {
-	t.Helper()
 	s.p = s.prober(t)
 	s.p.allowed(s.a, "udp 203.0.113.1:6000", "echo 203.0.113.2:6001", "udp 203.0.113.10:6002", "udp 198.18.0.5:6004", "tcp 203.0.113.3:80", "stream 203.0.113.4:7", "ping 203.0.113.5")
 	s.p.denied(s.a, "udp 203.0.113.77:6000", "echo 203.0.113.78:6001", "echo [2001:db8:1::78]:6001", "ping 203.0.113.79", "tcp 203.0.113.80:80")

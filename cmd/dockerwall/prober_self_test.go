@@ -39,7 +39,7 @@ func TestTheProberSeesOnePacket(t *testing.T) {
 	for _, match := range []string{
 		"ip daddr 203.0.113.61 %s accept", "ip daddr 203.0.113.62 %s accept", "ip daddr 203.0.113.63 %s accept", "ip daddr 203.0.113.64 %s accept",
 		"ip daddr 203.0.113.1 udp dport 6000 %s drop", "ip daddr 203.0.113.1 udp dport 6001 %s drop", "ip daddr 203.0.113.2 %s drop",
-		"ip daddr 203.0.113.1 tcp dport 80 tcp flags syn %s drop", "ip daddr 203.0.113.1 tcp dport 7 %s drop",
+		"ip daddr 203.0.113.1 tcp dport 80 tcp flags syn %s drop", "ip daddr 203.0.113.1 tcp dport 7 tcp flags & psh == psh %s drop",
 	} {
 		fmt.Fprintf(&rules, "add rule ip one once "+match+"\n", "limit rate 1/hour burst 1 packets")
 	}
