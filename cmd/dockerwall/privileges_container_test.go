@@ -9,6 +9,9 @@ import (
 
 // inContainer runs the file with a capability as a user in a container, where the Engine gives users none.
 func (w *world) inContainer(t *testing.T) {
+	if !strings.Contains(document(t, "docs/privileges.md"), "\nRUN setcap "+capability+" /dockerwall\n") {
+		t.Error("the document's image has another capability")
+	}
 	image := w.engine.Command(t.Context(), "import", "--change", `ENTRYPOINT ["/dockerwall.capable", "run"]`, "-", "capable")
 	tar := w.HostCommand(t.Context(), "tar", "--xattrs", "--xattrs-include=security.capability", "-C", "/run/program", "-c", "dockerwall.capable")
 	content, err := tar.Output()

@@ -151,6 +151,9 @@ func (c *cellmate) logged(words ...string) error {
 	return fmt.Errorf("the log does not say %q", words)
 }
 
+// capability is what the file has, in the words of setcap(8).
+const capability = "cap_net_admin+ep"
+
 // programInCell is where the binary lies for everybody to run, and beside it, ending in .capable, one with a file capability.
 const programInCell = "/run/program/dockerwall"
 
@@ -170,7 +173,7 @@ func cells(t *testing.T) *world {
 	w.names()
 	fresh(w.DNS, "fresh.example")
 	w.host(t, "sh", "-ec", `mkdir -p /run/program /etc/docker
-cp "$0" "$1" && cp "$0" "$1.capable" && chmod 755 "$1" "$1.capable" && setcap cap_net_admin+ep "$1.capable"
+cp "$0" "$1" && cp "$0" "$1.capable" && chmod 755 "$1" "$1.capable" && setcap `+capability+` "$1.capable"
 groupadd --system dockerwall
 chgrp `+engineGroup+` /run/docker.sock
 echo '{"dns": ["`+lab.DNSAddr+`", "198.51.100.54"]}' >/etc/docker/daemon.json
