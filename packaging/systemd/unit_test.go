@@ -120,6 +120,9 @@ func everythingWorks(t *testing.T, m *machine) {
 		t.Errorf("DNS answers are held by %q", s.DNSMode)
 	}
 	m.says(t, "containers=["+lab.DNSAddr+"]", 1)
+	if strings.Contains(m.journal(t), "cannot use the socket") {
+		t.Error("it says that its group cannot use the socket, which it has")
+	}
 	m.sh(t, "docker exec names /probe lookup www.example.com")
 	c.reaches(t, named+":80", "172.17.0.1:7001")
 	other.isKeptFrom(t, named+":80", "172.17.0.1:7001")
