@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
 )
 
@@ -82,11 +83,12 @@ func dockerNeedsIt(t *testing.T, m *machine) {
 // Engine waits for the daemon.
 const unanswered = 3 * time.Second
 
-// reboots has containers that Docker starts by itself send at once.
+// reboots has a container that Docker starts by itself send at once. It is alone on its network: an address that others might be
+// given after a boot opens no more than what all of them may.
 func reboots(t *testing.T, m *machine) {
 	to := netip.MustParseAddr("203.0.113.67")
-	m.sh(t, "docker run --detach --restart=always --name=first --label=dockerwall.outbound="+allowed+
-		" probe script 'udp "+to.String()+":5000' 'tcp "+to.String()+":80 -timeout 2s' 'tcp "+allowed+":80' sleep")
+	m.sh(t, "docker network create alone; docker run --detach --network=alone --restart=always --name=first --label=dockerwall.outbound="+allowed+
+		" probe script 'tcp "+allowed+":80' 'udp "+to.String()+":5000' 'tcp "+to.String()+":80 -timeout 2s' sleep")
 	m.whole(t)
 	ends(t, m, "first", 3)
 	if n := m.Arrived(to); n > 0 {
@@ -109,7 +111,18 @@ func reboots(t *testing.T, m *machine) {
 		t.Errorf("the fence stood %v after its daemon's start, and Docker was started %v after that", ready-run, docker-ready)
 	}
 	t.Logf("the fence stood %v after its daemon's start, and Docker was started %v after that", ready-run, docker-ready)
+	if is := m.property(t, "dockerwall-restore", "ActiveState"); is != "active" {
+		t.Errorf("dockerwall-restore is %s: nothing was restored", is)
+	}
 	ends(t, m, "first", 6)
+	acts, err := lab.Results(m.sh(t, "docker logs first"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What it may reach it reaches at its first SYN, the first packet it sends.
+	if first := acts[3]; first.Outcome != result.OK || first.Retransmits > 0 || acts[5].Outcome != result.Timeout {
+		t.Errorf("what the container did after the reboot: %+v", acts[3:])
+	}
 	if n := m.Arrived(to); n > 0 {
 		t.Errorf("%d packets arrived after the reboot", n)
 	}
