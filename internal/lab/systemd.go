@@ -197,6 +197,7 @@ func (s *System) PowerOff(ctx context.Context) error {
 	}
 	select {
 	case <-s.exited:
+		s.cmd, s.leader = nil, 0
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("power the machine off: %w; its console:\n%s", ctx.Err(), s.console())
