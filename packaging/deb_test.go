@@ -116,7 +116,7 @@ func TestADebianPackageInstalledUpgradedRemovedAndPurged(t *testing.T) {
 			t.Errorf("enabled again: %v; it says\n%s", s.exists(enabled), out)
 		}
 	})
-	s.does("mkdir -p /var/lib/dockerwall && touch /var/lib/dockerwall/ruleset.json")
+	s.does("mkdir -p /var/lib/dockerwall /var/log/dockerwall && touch /var/lib/dockerwall/ruleset.json")
 	t.Run("removed, the table fences on and the settings stay", func(t *testing.T) {
 		s.has(s.does("dpkg --remove dockerwall"), "goes on fencing", "dpkg --purge dockerwall")
 		s.has(s.does("cat /etc/default/dockerwall; nft list tables; ls /var/lib/dockerwall"), "DRY_RUN=false", "table inet dockerwall", "table ip dockerwall-dns", "ruleset.json")
@@ -129,7 +129,7 @@ func TestADebianPackageInstalledUpgradedRemovedAndPurged(t *testing.T) {
 		if left := strings.Fields(s.does("nft list tables")); strings.Join(left, " ") != "table inet other" {
 			t.Errorf("left: %q", left)
 		}
-		for _, file := range []string{"/etc/default/dockerwall", "/var/lib/dockerwall", enabled, "/usr/share/doc/dockerwall", "/usr/share/dockerwall"} {
+		for _, file := range []string{"/etc/default/dockerwall", "/var/lib/dockerwall", "/var/log/dockerwall", enabled, "/usr/share/doc/dockerwall", "/usr/share/dockerwall"} {
 			if s.exists(file) {
 				t.Errorf("%s is still there", file)
 			}
