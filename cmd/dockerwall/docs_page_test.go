@@ -213,6 +213,7 @@ func blurred(text string) string {
 		{`\b\d+ ?(ms|s|min|h) ago`, "AGO"},
 		{`asked again in [0-9hms]+, kept for \S+`, "asked again in T, kept for T"},
 		{`\b[0-9a-f]{12,64}\b`, "ID"},
+		{`\b(172\.\d+\.0)\.(?:[2-9]|\d\d+)\b`, "$1.N"}, // containers start in any order
 		{`c_[0-9a-f]{12}_`, "c_ID_"},
 		{`curl: \(28\) .*`, "curl: (28)"}, // its words for a timeout differ
 		{"\x1b\\[[0-9;]*m", ""},

@@ -141,6 +141,7 @@ func (w *world) tree(t *testing.T, p page, folder string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	programs := []string{"+x"}
 	for file := range strings.SplitSeq(strings.TrimSuffix(string(files), "\x00"), "\x00") {
 		text, err := os.ReadFile(filepath.Join(repository, file))
 		if err != nil {
@@ -149,6 +150,12 @@ func (w *world) tree(t *testing.T, p page, folder string) string {
 		if err := w.WriteFile(filepath.Join(folder, file), string(text)); err != nil {
 			t.Fatal(err)
 		}
+		if info, err := os.Stat(filepath.Join(repository, file)); err == nil && info.Mode()&0o100 != 0 {
+			programs = append(programs, filepath.Join(folder, file))
+		}
+	}
+	if out, err := w.HostCommand(t.Context(), "chmod", programs...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return folder
 }
