@@ -45,6 +45,19 @@ func TestWhatIsNoEnginesAnswerIsAnErrorThatSaysSo(t *testing.T) {
 	}
 }
 
+func TestANetworkThatASwarmHasNotAllocatedKeepsNobodyFromBeingListed(t *testing.T) {
+	e := dockertest.New(t)
+	e.PutNetwork(bridge("web", at("app", "172.18.0.2", "")))
+	e.PutContainer(box("app", "running"))
+	waiting := overlay("waiting")
+	waiting.Driver = ""
+	e.PutNetwork(waiting)
+	h, err := follow(t, e).List(t.Context())
+	if err != nil || !attached(h, "web", "app") || len(h.Networks) != 2 {
+		t.Errorf("%v: %+v", err, h)
+	}
+}
+
 func TestAnAnswerWithoutEndIsCutOff(t *testing.T) {
 	e := dockertest.New(t)
 	e.SetFault(dockertest.ListContainers, dockertest.Fault{Body: `[{"Id":"`, Endless: strings.Repeat("a", 1<<20)})
