@@ -30,7 +30,7 @@ func sample() Saved {
 		Nets:  nft.Literals{Any: []nft.Range{{First: a("192.0.2.0"), Last: a("192.0.2.9")}}, Boxes: []nft.Box{{Range: nft.Range{First: a("2001:db8::1"), Last: a("2001:db8::2")}, Proto: nft.UDP, Ports: nft.Ports{First: 1, Last: 9}}}},
 		Names: []nft.NameSet{{Addrs: []nft.NamedAddr{{Addr: a("203.0.113.1"), Name: "www.example.com"}}}},
 	}}
-	return Saved{Boot: "b", Settings: Settings{Networks: "!x", Policy: "p"}, Ruleset: nft.Ruleset{
+	return Saved{Boot: "b", Excluded: []string{"lan0"}, Settings: Settings{Networks: "!x", Policy: "p"}, Ruleset: nft.Ruleset{
 		LogGroup: 32, FenceUnknown: true, Free: []string{"lan0"},
 		Bridges:    []nft.Bridge{{Name: "docker0", Network: "0123456789ab", Subnets: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")}}},
 		Sources:    []nft.Source{{Name: "default", Deny: nft.Matches{Host: []nft.Clause{{}}}}},

@@ -21,7 +21,8 @@ const maxFile = 16 << 20
 type Saved struct {
 	nft.Ruleset
 	Settings Settings `json:"settings,omitzero"`
-	Boot     string   `json:"boot,omitempty"` // during which boot of the host it was written; see observe.BootID
+	Excluded []string `json:"excluded,omitempty"` // of Free, Docker's bridges; see reconcile.Excluded
+	Boot     string   `json:"boot,omitempty"`     // during which boot of the host it was written; see observe.BootID
 }
 
 // Settings are those that the ruleset was made with, and that show in it only by what came of them.

@@ -174,20 +174,38 @@ func bootName(names []string) string {
 	return text + " (boot)"
 }
 
+// Before is what Resume has to know of the time when a ruleset was made.
+type Before struct {
+	SameNetworks bool     // GATEWAY_NETWORKS is as it was
+	SamePolicy   bool     // so is whatever else policies are made of (DEFAULT_OUTBOUND, --resolvers, …)
+	Excluded     []string // see [Excluded]
+}
+
+// Excluded are the bridges of Docker's networks that were not managed, sorted. A ruleset has them among Free, where they
+// cannot be told from the host's own.
+func Excluded(s State) (out []string) {
+	for _, n := range s.Docker.Networks {
+		if n.Bridge != "" && !s.Config.Networks.Manages(n.Name) {
+			out = append(out, n.Bridge)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // Resume is what of Reboot's r is committed under settings that may be others than those it was made with, on a kernel that
-// may be another. c is the configuration of now; sameNetworks and samePolicy say whether GATEWAY_NETWORKS, and whatever
-// else policies are made of (DEFAULT_OUTBOUND, --resolvers, …), are as they were.
+// may be another. c is the configuration of now.
 //
 // DRY_RUN is what it is now: who has turned it off is to be fenced, who has turned it on is not to be locked out. Under
 // another policy nothing that the old one allowed is; nor under other networks, when all bridges that are Docker's are
 // fenced: which network has which is not known by its name.
-func Resume(r nft.Ruleset, c Config, sameNetworks, samePolicy bool) nft.Ruleset {
+func Resume(r nft.Ruleset, c Config, was Before) nft.Ruleset {
 	r.DryRun, r.LogGroup, r.NoElementLimit, r.BindPorts = c.DryRun, c.LogGroup, c.NoElementLimit, c.BindPorts
-	if sameNetworks && samePolicy {
+	if was.SameNetworks && was.SamePolicy {
 		return r
 	}
 	r.Containers, r.Sources = nil, nil
-	if sameNetworks {
+	if was.SameNetworks {
 		return r
 	}
 	r.FenceUnknown = true
@@ -199,13 +217,13 @@ func Resume(r nft.Ruleset, c Config, sameNetworks, samePolicy bool) nft.Ruleset 
 	}
 	free := r.Free
 	r.Free = nil
-	for _, name := range free { // of other names than br-* only Docker's are among them
+	for _, name := range free {
 		switch {
 		case dockersBridge.MatchString(name): // by FenceUnknown
-		case strings.HasPrefix(name, "br-"):
-			r.Free = append(r.Free, name)
-		default:
+		case !strings.HasPrefix(name, "br-"), slices.Contains(was.Excluded, name): // Docker's
 			fence(name)
+		default:
+			r.Free = append(r.Free, name)
 		}
 	}
 	for _, n := range usual() {

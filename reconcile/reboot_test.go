@@ -294,12 +294,13 @@ func comesFirst(all []comer, order []int, name string) bool {
 
 func TestOtherSettingsOpenNothing(t *testing.T) {
 	s := single("192.0.2.7", "")
-	s.GatewayNetworks = "!other, !custom"
+	s.GatewayNetworks = "!other, !custom, !named"
 	delete(s.Networks[0].Endpoints, "db")
 	s.BindPorts, s.Ports = true, []scenarioPort{{Name: "veth1", Bridge: "docker0", MAC: nft.MAC{2, 0x42, 0xac, 0x11, 0, 2}}}
 	s.Networks[0].MACs = map[string]string{"web": "02:42:ac:11:00:02"}
 	s.Bridges = append(s.Bridges, "br-lan")
-	s.Networks = append(s.Networks, scenarioNetwork{Name: "custom", Bridge: "lan0", Subnets: prefixes("172.19.0.0/16")})
+	s.Networks = append(s.Networks, scenarioNetwork{Name: "custom", Bridge: "lan0", Subnets: prefixes("172.19.0.0/16")},
+		scenarioNetwork{Name: "named", Bridge: "br-named", Subnets: prefixes("172.20.0.0/16")})
 	state, _ := s.state()
 	for i := range state.Docker.Containers {
 		state.Docker.Containers[i].Restarts = true
@@ -318,14 +319,14 @@ func TestOtherSettingsOpenNothing(t *testing.T) {
 		freed                    []string
 		fenced                   []string
 	}{
-		"the same":       {state.Config, true, true, true, false, []string{other, "lan0", "br-lan"}, []string{"docker0", "br-0123456789ab"}},
+		"the same":       {state.Config, true, true, true, false, []string{other, "lan0", "br-named", "br-lan"}, []string{"docker0", "br-0123456789ab"}},
 		"dry now":        {Config{DryRun: true}, true, true, true, true, nil, nil},
-		"another policy": {state.Config, true, false, false, false, []string{other, "lan0", "br-lan"}, []string{"docker0"}},
-		"all networks":   {Config{Networks: all}, false, true, false, false, []string{"br-lan"}, []string{other, "lan0", "docker0", "br-0123456789ab"}},
-		"only one":       {Config{Networks: only}, false, false, false, false, []string{"br-lan"}, []string{other, "lan0", "docker0"}},
+		"another policy": {state.Config, true, false, false, false, []string{other, "lan0", "br-named", "br-lan"}, []string{"docker0"}},
+		"all networks":   {Config{Networks: all}, false, true, false, false, []string{"br-lan"}, []string{other, "lan0", "br-named", "docker0", "br-0123456789ab"}},
+		"only one":       {Config{Networks: only}, false, false, false, false, []string{"br-lan"}, []string{other, "lan0", "br-named", "docker0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := Resume(was, test.now, test.sameNetworks, test.samePolicy)
+			r := Resume(was, test.now, Before{test.sameNetworks, test.samePolicy, Excluded(state)})
 			if err := r.Validate(); err != nil {
 				t.Fatal(err)
 			}

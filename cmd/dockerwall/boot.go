@@ -119,7 +119,9 @@ func (s *settings) saved(args []string) (boot.Saved, error) {
 // resume is what of a file holds under the settings of now.
 func (s *settings) resume(saved boot.Saved, c reconcile.Config) nft.Ruleset {
 	now := s.remembered(c)
-	return reconcile.Resume(saved.Ruleset, c, saved.Settings.Networks == now.Networks, saved.Settings.Policy == now.Policy)
+	return reconcile.Resume(saved.Ruleset, c, reconcile.Before{
+		SameNetworks: saved.Settings.Networks == now.Networks, SamePolicy: saved.Settings.Policy == now.Policy, Excluded: saved.Excluded,
+	})
 }
 
 // remembered are the settings that a ruleset does not tell.
@@ -154,7 +156,9 @@ func (f *fence) remember(o reconcile.Outcome) {
 		for _, c := range o.Ruleset.Containers {
 			f.policiesOf[c.ID] = c
 		}
-		return boot.Saved{Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: f.keptSettings, Boot: observe.BootID()}
+		return boot.Saved{
+			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: f.keptSettings, Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
+		}
 	})
 }
 
