@@ -242,6 +242,39 @@ func TestWhatNobodyFollowsOpensNothing(t *testing.T) {
 	})
 }
 
+func TestWhatIsDoubtedOpensNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.WriteFile(Path(dir), []byte(encoded(t, sample())), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k, _, stop := keeping(t, dir)
+		k.Doubt()
+		synctest.Wait()
+		if _, err := Read(Path(dir)); !Missing(err) {
+			t.Errorf("what an earlier daemon left is there: %v", err)
+		}
+		for name, step := range map[string]struct {
+			do   func()
+			want int // containers
+		}{"kept": {func() { k.Keep(numbered(1)) }, 1}, "doubted": {k.Doubt, 0}, "twice": {func() { k.Doubt(); k.Doubt() }, 0}} {
+			k.Keep(numbered(1))
+			time.Sleep(4 * time.Second)
+			step.do()
+			time.Sleep(4 * time.Second)
+			if s, err := Read(Path(dir)); err != nil || len(s.Containers) != step.want || len(s.Bridges) != 1 {
+				t.Errorf("%s: %v: %d containers", name, err, len(s.Containers))
+			}
+		}
+		k.Doubt()
+		k.Trust()
+		stop()
+		if s, err := Read(Path(dir)); err != nil || len(s.Containers) != 0 {
+			t.Errorf("at the end: %v: %d containers", err, len(s.Containers))
+		}
+	})
+}
+
 func TestAFileThatCannotBeWrittenIsSaidOnceAndTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -75,6 +75,19 @@ func (k *Keeper) Trust() {
 	k.trusted = true
 }
 
+// Doubt has the file open nothing until something is kept again: nobody knows who has come since the last time. What an
+// earlier daemon has left is removed.
+func (k *Keeper) Doubt() {
+	k.Keep(func() Saved {
+		if k.last.LogGroup == 0 {
+			_ = os.Remove(Path(k.options.Dir)) // it is asked for again
+		}
+		doubted := k.last
+		doubted.Containers = nil
+		return doubted
+	})
+}
+
 // Err is why the file is not as it should be, nil if it is.
 func (k *Keeper) Err() error {
 	k.mu.Lock()

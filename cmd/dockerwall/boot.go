@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -187,12 +189,43 @@ func (f *fence) fromBefore(s settings, c reconcile.Config) (nft.Ruleset, bool) {
 	return nft.Ruleset{}, false
 }
 
+// unheard is how long nothing may have been heard of the Engine, or committed, until what is kept for a boot opens nothing.
+// It is longer than Docker takes to end at a shutdown.
+const unheard = 5 * time.Minute
+
+// hearing is when the Engine was heard last: it may go on though its proxy or our rights do not.
+type hearing struct {
+	mu       sync.Mutex
+	heard    time.Time // a run succeeded; before the first one, the start
+	followed time.Time // one did while the event stream stood; zero is never
+}
+
+// ran notes a run, and says whether nobody knows who there is by now.
+func (h *hearing) ran(good, connected bool, now time.Time) (doubt bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if good {
+		h.heard = now
+		if connected {
+			h.followed = now
+		}
+	}
+	return now.Sub(h.heard) > unheard
+}
+
+// left says whether an Engine to which there is no connection has ended, as far as that is to be told: it was there just now.
+func (h *hearing) left(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.followed.IsZero() && now.Sub(h.followed) <= unheard
+}
+
 // untilLeft is done when parent is. At a shutdown of the host Docker has ended before; if it goes on, nobody follows which
 // containers come.
 func (f *fence) untilLeft(parent context.Context) (ctx context.Context, ended func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stop := context.AfterFunc(parent, func() {
-		if !f.engine.Connected() {
+		if !f.engine.Connected() && f.hearing.left(time.Now()) {
 			f.boot.Trust()
 		}
 		cancel()

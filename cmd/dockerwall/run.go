@@ -76,6 +76,7 @@ type fence struct {
 	leftovers leftovers
 	store     *observe.Store
 	boot      *boot.Keeper
+	hearing   hearing
 	flushed   chan struct{}
 	told      told
 	unkept    bool         // nothing is kept for a boot, though systemd starts us before Docker
@@ -97,7 +98,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	f := &fence{logger: logger, flushed: make(chan struct{}, 1), noted: remembered{since: time.Now(), settings: s.problems}, policiesOf: map[string]nft.Container{}}
+	f := &fence{logger: logger, flushed: make(chan struct{}, 1), hearing: hearing{heard: time.Now()}, noted: remembered{since: time.Now(), settings: s.problems}, policiesOf: map[string]nft.Container{}}
 	if f.engine, err = docker.New(docker.Options{Logger: logger}); err != nil {
 		return nil, err
 	}
@@ -262,6 +263,9 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.remember(o)
 	} else {
 		f.observer.Refused()
+	}
+	if f.hearing.ran(o.Err == nil, f.engine.Connected(), o.At) {
+		f.boot.Doubt()
 	}
 	if o.Report.Changed || o.Refused {
 		f.metrics.Applied(o.Report.Took, o.Err)
