@@ -55,6 +55,9 @@ func (l *Loop) now() State {
 // systemd it may itself be waiting for us.
 const firstAnswer = 3 * time.Second
 
+// soon is within which an Engine that answers is heard before it counts as silent: a container is not started in less.
+const soon = 200 * time.Millisecond
+
 // look takes the state. What a stranger damages meanwhile is repaired at once, however long the Engine takes.
 func (l *Loop) look(ctx context.Context) (state State, err error) {
 	if _, good := l.Last(); !good {
@@ -69,10 +72,17 @@ func (l *Loop) look(ctx context.Context) (state State, err error) {
 	}()
 	beat := time.NewTicker(l.options.Beat)
 	defer beat.Stop()
+	late := time.NewTimer(soon)
+	defer late.Stop()
 	for {
 		select {
 		case <-done:
 			return state, err
+		case <-late.C:
+			l.silent = true
+			if l.emptied {
+				l.unseat()
+			}
 		case <-l.damaged:
 			l.repair()
 		case <-l.moved:
@@ -174,7 +184,7 @@ func (l *Loop) boot() (nft.Report, error) {
 // their addresses next.
 func (l *Loop) keep() Outcome {
 	last, _ := l.Last()
-	state, left := last.State.seated(l.options.Gather.ports())
+	state, left := last.State.seated(l.options.Gather.ports(), l.silent)
 	outcome := l.commit(state)
 	if !left || outcome.Err != nil {
 		return outcome
@@ -189,11 +199,12 @@ func (l *Loop) keep() Outcome {
 
 // unseat takes from the table what has lost its port, if anything has. An error comes again with the next run.
 func (l *Loop) unseat() {
+	l.emptied = true
 	last, good := l.Last()
 	if !good {
 		return
 	}
-	if _, left := last.State.seated(l.options.Gather.ports()); left {
+	if _, left := last.State.seated(l.options.Gather.ports(), l.silent); left {
 		l.repaired = l.repaired.Plus(l.keep().Report)
 	}
 }

@@ -77,6 +77,8 @@ type Loop struct {
 	moved   chan struct{} // ports are gone
 
 	standing bool       // Standing was told
+	silent   bool       // the Engine failed, or has not answered for a while
+	emptied  bool       // ports have gone since the Engine was heard last
 	repaired nft.Report // what was repaired since the last outcome
 	tap      atomic.Pointer[TapSetting]
 
@@ -267,6 +269,7 @@ func (l *Loop) run(ctx context.Context) Outcome {
 	l.options.Alive()
 	state, err := l.look(ctx)
 	var outcome Outcome
+	l.silent, l.emptied = err != nil, l.emptied && err != nil
 	if err != nil {
 		report, held := l.hold()
 		outcome = l.failed(errors.Join(err, held))

@@ -102,9 +102,9 @@ func less(networks []docker.Network, leave func(docker.Network, docker.Endpoint)
 }
 
 // seated is the state after what the ports say now, which the Engine has not confirmed: endpoints whose port is gone are
-// over, and so is one whose MAC a new port of its bridge has. One that never had a port is taken for over as soon as its
-// bridge has any new one: who came may have its address.
-func (s State) seated(ports []hostnet.Port) (State, bool) {
+// over, and so is one whose MAC a new port of its bridge has. Where the Engine is silent, one that never had a port is taken
+// for over as soon as its bridge has any new one: who came may have its address. Else that one is more likely its own.
+func (s State) seated(ports []hostnet.Port, silent bool) (State, bool) {
 	if ports == nil || s.Ports == nil {
 		return s, false
 	}
@@ -119,7 +119,7 @@ func (s State) seated(ports []hostnet.Port) (State, bool) {
 	s.Docker.Networks, left = less(s.Docker.Networks, func(n docker.Network, e docker.Endpoint) bool {
 		index, ok := s.seats[seatOf(n, e)]
 		mac, _ := macOf(e)
-		return ok && (!there[index] || taken[place{n.Bridge, mac}]) || !ok && grown[n.Bridge]
+		return ok && (!there[index] || taken[place{n.Bridge, mac}]) || !ok && silent && grown[n.Bridge]
 	})
 	if left {
 		s.Ports = slices.DeleteFunc(slices.Clone(s.Ports), func(p hostnet.Port) bool { return !there[p.Index] })

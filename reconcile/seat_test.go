@@ -91,6 +91,9 @@ func TestAnAddressGoesWithItsPortWhileTheEngineIsSilent(t *testing.T) {
 					ports = test.then(slices.Clone(ports))
 					mu.Unlock()
 					r.loop.Moved()
+					if test.seatless {
+						time.Sleep(soon)
+					}
 					time.Sleep(2 * time.Millisecond)
 					synctest.Wait()
 					if diff := cmp.Diff(test.want, r.seated()); diff != "" {
@@ -104,6 +107,45 @@ func TestAnAddressGoesWithItsPortWhileTheEngineIsSilent(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestAPortThatIsSeenLateIsNobodyElses is of a container whose port is not on the board yet when Docker tells of it, and of
+// another that ends in the same moment.
+func TestAPortThatIsSeenLateIsNobodyElses(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers time.Duration // the Engine, after that
+		want    []string
+	}{"an Engine that answers in time is heard first": {50 * time.Millisecond, []string{"web"}}, "one that is silent is not waited for": {time.Second, nil}} {
+		t.Run(name, func(t *testing.T) {
+			s := bound(t)
+			s.TrustImages = true
+			state, _ := s.state()
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				ports := state.Ports[1:]
+				r := newRig()
+				r.ports = func() []hostnet.Port {
+					mu.Lock()
+					defer mu.Unlock()
+					return slices.Clone(ports)
+				}
+				r.engine.show(s)
+				r.start(t, state.Config)
+				defer r.stop()
+				synctest.Wait()
+				r.engine.hang(true)
+				mu.Lock()
+				ports = state.Ports[:1]
+				mu.Unlock()
+				r.loop.Moved()
+				time.Sleep(test.answers)
+				synctest.Wait()
+				if diff := cmp.Diff(test.want, r.seated()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
 	}
 }
 
