@@ -148,7 +148,7 @@ func (l *Loop) hold() (nft.Report, error) {
 	}
 	if fences {
 		l.stands()
-		return nft.Report{}, nil
+		return l.freeLate()
 	}
 	report, err := l.boot()
 	if err == nil {
@@ -172,10 +172,15 @@ func (l *Loop) boot() (nft.Report, error) {
 	if err != nil {
 		return nft.Report{}, err
 	}
-	report, err := l.options.Kernel.Apply(Boot(l.options.Gather.Config, interfaces))
+	if l.booted != nil { // a stranger has removed it since
+		interfaces = l.booted.interfaces
+	}
+	rules := Boot(l.options.Gather.Config, interfaces)
+	report, err := l.options.Kernel.Apply(rules)
 	if err != nil {
 		return report, fmt.Errorf("boot ruleset: %w", err)
 	}
+	l.booted = &booted{interfaces, rules}
 	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
 	return report, nil
 }

@@ -77,6 +77,7 @@ type Loop struct {
 	moved   chan struct{} // ports are gone
 
 	standing bool       // Standing was told
+	booted   *booted    // nil if the boot ruleset was not committed
 	silent   bool       // the Engine failed, or has not answered for a while
 	emptied  bool       // ports have gone since the Engine was heard last
 	repaired nft.Report // what was repaired since the last outcome

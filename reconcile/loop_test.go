@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
@@ -226,4 +228,37 @@ func TestATableStandsBeforeTheEngineIsAsked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestABridgeOfTheHostThatComesAfterTheBootRulesetIsFreed is of a host whose network comes up later than the fence, and
+// whose Engine does not: an administrator may come in by that bridge.
+func TestABridgeOfTheHostThatComesAfterTheBootRulesetIsFreed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var late atomic.Bool
+		r := &rig{kernel: &fakeKernel{}, engine: &fakeEngine{err: errors.New("not there")}}
+		r.bridges = func() []string {
+			if late.Load() {
+				return []string{"br-0123456789ab", "br-first", "br-lan", "br-web", "lan0"}
+			}
+			return []string{"br-first"}
+		}
+		r.ports = func() []hostnet.Port {
+			if late.Load() {
+				return []hostnet.Port{{Index: 2, Name: "eth0", Bridge: "br-lan", Foreign: true}, {Index: 3, Name: "veth1", Bridge: "br-web"}}
+			}
+			return nil
+		}
+		r.told = Options{StandFirst: true}
+		r.start(t, Config{})
+		defer r.stop()
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"br-first"}, r.kernel.last().Free); diff != "" {
+			t.Error("at first", diff)
+		}
+		late.Store(true)
+		time.Sleep(10 * time.Second)
+		if diff := cmp.Diff([]string{"br-first", "br-lan"}, r.kernel.last().Free); diff != "" {
+			t.Error("once the network is up", diff)
+		}
+	})
 }
