@@ -46,6 +46,7 @@ type Claims struct {
 	group  *nfgroup.Group
 	files  []*os.File
 	socket bool
+	lacks  []error // why the rest is not claimed
 }
 
 // Take claims all of it, and waits a little for a daemon that is about to end. The error is [ErrRunning] with what the other
@@ -61,8 +62,14 @@ func Take(ctx context.Context, o Options) (*Claims, error) {
 	end := time.Now().Add(o.Wait)
 	for first := true; ; first = false {
 		c, err := take(ctx, o)
-		if err == nil || !errors.Is(err, ErrRunning) || time.Now().After(end) {
-			return c, err
+		if err == nil {
+			for _, lack := range c.lacks {
+				o.Logger.Warn("a second daemon would not be kept away", "err", lack)
+			}
+			return c, nil
+		}
+		if !errors.Is(err, ErrRunning) || time.Now().After(end) {
+			return nil, err
 		}
 		if first {
 			o.Logger.Info("waiting for the end of another daemon", "for", o.Wait, "err", err)
@@ -98,7 +105,7 @@ func take(ctx context.Context, o Options) (*Claims, error) {
 			c.Close()
 			return nil, err
 		case err != nil:
-			o.Logger.Warn("a second daemon would not be kept away", "err", err)
+			c.lacks = append(c.lacks, err)
 		}
 	}
 	return c, nil

@@ -84,6 +84,25 @@ func TestTheEndOfAnotherIsWaitedFor(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeClaimedIsSaidOnceHoweverLongAnotherIsWaitedFor(t *testing.T) {
+	ns, dir := lab.NamespaceForTest(t), t.TempDir()
+	first, err := taken(t, lab.NamespaceForTest(t), Options{StateDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, asked := 0, 0
+	count := slog.New(slog.NewTextHandler(whenSaid{"a second daemon would not be kept away", func() { said++ }}, nil))
+	owner := func() (uint32, error) {
+		if asked++; asked == 3 {
+			first.Close()
+		}
+		return 0, errors.New("it cannot be asked")
+	}
+	if _, err := taken(t, ns, Options{StateDir: dir, Owner: owner, Wait: time.Hour, Logger: count}); err != nil || said != 1 || asked < 3 {
+		t.Errorf("%v, said %d times, asked %d times", err, said, asked)
+	}
+}
+
 // whenSaid does something when a line of the log has the words.
 type whenSaid struct {
 	words string
