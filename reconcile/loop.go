@@ -243,12 +243,15 @@ func (l *Loop) sleep(ctx context.Context, d time.Duration, retry bool) bool {
 	if !retry {
 		kick = nil
 	}
-	timer := time.NewTimer(d)
+	timer, beat := time.NewTimer(d), time.NewTicker(l.options.Beat)
 	defer timer.Stop()
+	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return false
+		case <-beat.C:
+			l.options.Alive()
 		case <-timer.C:
 			return true
 		case <-kick:

@@ -262,3 +262,23 @@ func TestABridgeOfTheHostThatComesAfterTheBootRulesetIsFreed(t *testing.T) {
 		}
 	})
 }
+
+func TestTheLoopSaysThatItLivesBetweenFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var last time.Time
+		var longest time.Duration
+		r := &rig{kernel: &fakeKernel{}, engine: &fakeEngine{err: errors.New("not there")}}
+		r.told = Options{Alive: func() {
+			if !last.IsZero() {
+				longest = max(longest, time.Since(last))
+			}
+			last = time.Now()
+		}}
+		r.start(t, Config{})
+		time.Sleep(time.Minute)
+		r.stop()
+		if longest > 2*time.Second { // two beats
+			t.Errorf("for %v it did not", longest)
+		}
+	})
+}
