@@ -242,6 +242,43 @@ func TestWhatNobodyFollowsOpensNothing(t *testing.T) {
 	})
 }
 
+func TestAFileTellsThatItIsNotOfOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		k, _, stop := keeping(t, dir)
+		defer stop()
+		now := time.Now
+		k.Keep(numbered(1))
+		synctest.Wait()
+		if err := os.Chtimes(Path(dir), now(), now()); err != nil { // the file system's clock is not the test's
+			t.Fatal(err)
+		}
+		for range 8 * 24 {
+			time.Sleep(time.Hour)
+			k.Keep(numbered(1))
+			synctest.Wait()
+			if Old(Path(dir), now()) {
+				t.Fatal("it is old while it is kept")
+			}
+		}
+		if err := os.Remove(Path(dir)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		k.Keep(numbered(1))
+		synctest.Wait()
+		if n := group(t, dir); n != 1 || Old(Path(dir), now()) {
+			t.Errorf("after somebody removed it: %d", n)
+		}
+		if err := os.Chtimes(Path(dir), now(), now()); err != nil {
+			t.Fatal(err)
+		}
+		if Old(Path(dir), now().Add(6*24*time.Hour)) || !Old(Path(dir), now().Add(8*24*time.Hour)) {
+			t.Error("a week is not the bound")
+		}
+	})
+}
+
 func TestWhatIsDoubtedOpensNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -35,6 +35,7 @@ type Keeper struct {
 
 	last    Saved  // what is to be on disk; of Run only, as what follows
 	written []byte // what is on disk; nil when that is not known
+	touched time.Time
 }
 
 // NewKeeper makes one.
@@ -158,24 +159,34 @@ func (k *Keeper) save() error {
 // any more.
 func (k *Keeper) write() error {
 	text, err := k.text()
-	if err == nil && bytes.Equal(text, k.written) {
+	path := Path(k.options.Dir)
+	if err == nil && bytes.Equal(text, k.written) && k.touch(path) == nil {
 		return nil
 	}
 	k.written = nil
-	path := Path(k.options.Dir)
 	if err == nil {
 		if err = os.MkdirAll(k.options.Dir, 0o700); err == nil {
 			err = disk.Replace(path, func(w io.Writer) error { _, err := w.Write(text); return err })
 		}
 	}
 	if err == nil {
-		k.written = text
+		k.written, k.touched = text, time.Now()
 		return nil
 	}
 	if removed := os.Remove(path); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
 		return fmt.Errorf("write %s, which is of old: %w", path, err)
 	}
 	return fmt.Errorf("write %s: %w", path, err)
+}
+
+// touch says now and then that the file is still true, see [Old].
+func (k *Keeper) touch(path string) error {
+	now := time.Now()
+	if now.Sub(k.touched) < time.Hour {
+		return nil
+	}
+	k.touched = now
+	return os.Chtimes(path, now, now)
 }
 
 // text is what is to be on disk: with containers, if it can be read again.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -66,6 +67,16 @@ func trusted(file *os.File, dir string) error {
 		return nil
 	}
 	return fmt.Errorf("it belongs to user %d, and what it says opens the fence; chown it to root, if you trust it", info.Uid)
+}
+
+// keeps is how long a file holds: a daemon says each hour that it is true. Longer ago, names had other addresses, and somebody
+// may have run Docker without us.
+const keeps = 7 * 24 * time.Hour
+
+// Old says whether a file is older than it holds.
+func Old(path string, now time.Time) bool {
+	info, err := os.Lstat(path)
+	return err == nil && now.Sub(info.ModTime()) > keeps
 }
 
 // Remove removes a file, so that it is not read again.

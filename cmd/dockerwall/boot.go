@@ -30,7 +30,8 @@ FILE is what a daemon wrote, ruleset.json in --state-dir unless given. Addresses
 after a boot, so each may do only what all containers may that it can be of. DRY_RUN is what it is now; if
 GATEWAY_NETWORKS, DEFAULT_OUTBOUND or another setting of policies differs from when the file was written, it
 opens nothing, and under another GATEWAY_NETWORKS every bridge of Docker's is fenced. Without a file, and
-with one of this same boot (unless given as FILE), all that comes from what may be Docker's bridges is denied.
+with one of this same boot or more than a week old (unless given as FILE), all that comes from what may be
+Docker's bridges is denied.
 
 A table that fences already stays as it is, and so it does while a daemon runs. A file or setting that
 cannot be used is an error, exit 1 or 2; the host is fenced all the same, as without a file.`
@@ -96,7 +97,7 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 // errNotKept is why there is nothing to read.
 var errNotKept = errors.New("there is nothing from before this boot")
 
-// saved reads the file that is named, else the daemon's, if that was written before this boot: in this one, containers
+// saved reads the file that is named, else the daemon's, if that is not old and was written before this boot: in this one, containers
 // may have come since that it says nothing of. It holds for one boot, and is gone then: if no daemon comes to write it
 // again, nobody knows who there is at the next.
 func (s *settings) saved(args []string) (boot.Saved, error) {
@@ -107,9 +108,12 @@ func (s *settings) saved(args []string) (boot.Saved, error) {
 		return boot.Saved{}, fmt.Errorf("%w: --state-dir is off", errNotKept)
 	}
 	path := boot.Path(s.directory())
+	old := boot.Old(path, time.Now())
 	saved, err := boot.Read(path)
 	switch {
 	case err != nil:
+	case old:
+		err = fmt.Errorf("%w that still holds: %s is more than a week old", errNotKept, path)
 	case saved.Boot == observe.BootID():
 		err = fmt.Errorf("%w: %s was written during it", errNotKept, path)
 	default:

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"errors"
+	"os"
 	"testing"
 	"time"
+
+	"github.com/dockerwall/dockerwall/boot"
+	"github.com/dockerwall/dockerwall/nft"
 )
 
 func TestWhatIsKeptForABootCountsOnlyIfTheEngineWasHeardOf(t *testing.T) {
@@ -30,6 +35,34 @@ func TestWhatIsKeptForABootCountsOnlyIfTheEngineWasHeardOf(t *testing.T) {
 			}
 			if left := h.left(began.Add(test.stop)); doubt != test.doubt || left != test.left {
 				t.Errorf("doubt %v, left %v", doubt, left)
+			}
+		})
+	}
+}
+
+func TestAFileForABootHoldsForAWeek(t *testing.T) {
+	for name, test := range map[string]struct {
+		days int
+		want error
+	}{"of yesterday": {1, nil}, "of last month": {30, errNotKept}} {
+		t.Run(name, func(t *testing.T) {
+			s := settings{stateDir: t.TempDir()}
+			file, err := os.Create(boot.Path(s.stateDir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := time.Now().AddDate(0, 0, -test.days)
+			saved := boot.Saved{Ruleset: nft.Ruleset{LogGroup: 32}, Boot: "an earlier one"}
+			if err := errors.Join(boot.Encode(file, saved), file.Close(), os.Chmod(file.Name(), 0o600), os.Chtimes(file.Name(), at, at)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.saved(nil); !errors.Is(err, test.want) {
+				t.Errorf("the daemon's: %v", err)
+			}
+			if test.want != nil {
+				if _, err := s.saved([]string{file.Name()}); err != nil {
+					t.Errorf("the same, by name: %v", err)
+				}
 			}
 		})
 	}
