@@ -92,6 +92,19 @@ func TestTasksOfASwarmLeaveUnderTheirServicesLabel(t *testing.T) {
 				w.docker(t, "service", "update", "--detach", "--label-add=dockerwall.mode=off", "crew")
 				w.isDegraded(t, " to correct (crew.1.")
 			})
+			t.Run("beside a network that the swarm cannot allocate", func(t *testing.T) {
+				for _, name := range []string{"one", "two"} {
+					w.docker(t, "network", "create", "--driver=overlay", "--subnet=10.77.0.0/16", name)
+				}
+				eventually(t, func() error {
+					if drivers := w.docker(t, "network", "inspect", "--format=[{{.Driver}}]", "one", "two"); drivers != "[overlay]\n[]" {
+						return fmt.Errorf("their drivers are %q", drivers)
+					}
+					return nil
+				})
+				b := w.run(t, lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": "203.0.113.2"}})
+				b.reaches(t, "tcp 203.0.113.2:80")
+			})
 			t.Run("published by the routing mesh", w.meshAnswers)
 		})
 	}
