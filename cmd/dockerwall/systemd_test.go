@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -111,5 +112,19 @@ func TestTheWatchdogIsFedInTime(t *testing.T) {
 				t.Errorf("%v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// TestTheUnitIsNoLessPatientThanStatus is of tables so large that their commit takes most of a minute: a watchdog that ends the
+// daemon in it would do so after each start anew.
+func TestTheUnitIsNoLessPatientThanStatus(t *testing.T) {
+	unit, err := os.ReadFile(filepath.Join(repository, "packaging/systemd/dockerwall.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(unit), "\nWatchdogSec=")
+	text, _, _ := strings.Cut(rest, "\n")
+	if within, err := time.ParseDuration(strings.TrimSuffix(text, "in")); err != nil || within < hung {
+		t.Errorf("%q: %v", text, err)
 	}
 }
