@@ -41,7 +41,7 @@ func newRestore(env environment) *cobra.Command {
 	c := &cobra.Command{
 		Use: "restore [FILE]", Short: "Fence the host before Docker starts, as the daemon left it", Long: restoreHelp, Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			logger := newLogger(env.err, s.logLevel, s.logFormat)
+			logger := newLogger(env, s.logLevel, s.logFormat)
 			if _, err := api.Dial(s.socket).Health(c.Context()); err == nil {
 				fmt.Fprintln(env.err, "a daemon runs and fences this host: nothing to restore")
 				return nil

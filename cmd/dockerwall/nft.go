@@ -87,7 +87,7 @@ func readLive() (nft.Live, error) {
 
 // wanted builds the ruleset of this host without a daemon.
 func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft.Ruleset, error) {
-	logger := newLogger(env.err, s.logLevel, s.logFormat)
+	logger := newLogger(env, s.logLevel, s.logFormat)
 	config, err := s.config(logger)
 	if err != nil {
 		return nft.Ruleset{}, err

@@ -164,12 +164,16 @@ func doubleDashes(args []string) []string {
 }
 
 // newLogger writes text or JSON to the error stream; unknown levels mean info, as they always did.
-func newLogger(w io.Writer, level, format string) *slog.Logger {
+func newLogger(env environment, level, format string) *slog.Logger {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn,
 		"warning": slog.LevelWarn, "error": slog.LevelError}
 	options := &slog.HandlerOptions{Level: levels[strings.ToLower(level)]}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+	switch {
+	case format == "json":
+		return slog.New(slog.NewJSONHandler(env.err, options))
+	case inJournal(env.err, env):
+		options.ReplaceAttr = timeless
+		return slog.New(slog.NewTextHandler(journal{env.err}, options))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(slog.NewTextHandler(env.err, options))
 }

@@ -89,7 +89,7 @@ type fence struct {
 
 // newDaemon makes the parts. What it opens is closed by run.
 func newDaemon(ctx context.Context, s settings, env environment) (*fence, error) {
-	logger := newLogger(env.err, s.logLevel, s.logFormat)
+	logger := newLogger(env, s.logLevel, s.logFormat)
 	config, err := s.config(logger)
 	if err != nil {
 		return nil, err
