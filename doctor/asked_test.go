@@ -92,7 +92,7 @@ func TestDaemonsAreAsked(t *testing.T) {
 	}{
 		"healthy":   {api.Health{Healthy: true, Fenced: 4}, doctor.OK, "4 containers"},
 		"degraded":  {api.Health{Healthy: true, Reasons: []string{"\x1b[31mno queue"}}, doctor.Warn, "degraded: [31mno queue"},
-		"dry":       {api.Health{Healthy: true, DryRun: true}, doctor.Warn, "runs dry"},
+		"dry":       {api.Health{Healthy: true, DryRun: true}, doctor.Warn, "is in audit"},
 		"unhealthy": {api.Health{Reasons: []string{"commit table: no"}}, doctor.Fail, "commit table: no"},
 	} {
 		t.Run(name, func(t *testing.T) {

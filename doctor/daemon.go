@@ -138,7 +138,7 @@ func daemonLine(f Facts) Line {
 	case len(h.Reasons) > 0:
 		return warn("see docs/limits.md", "version %s is degraded: %s", word(h.Version), joined(h.Reasons))
 	case h.DryRun:
-		return warn(enforce, "version %s runs dry: nothing is denied, and %s would be fenced", word(h.Version), containers(h.Fenced))
+		return warn(enforce, "version %s is in audit: nothing is denied, and %s would be fenced", word(h.Version), containers(h.Fenced))
 	default:
 		return ok("version %s is healthy: %s fenced", word(h.Version), containers(h.Fenced))
 	}

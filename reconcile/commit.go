@@ -181,6 +181,10 @@ func (l *Loop) boot() (nft.Report, error) {
 		return report, fmt.Errorf("boot ruleset: %w", err)
 	}
 	l.booted = &booted{interfaces, rules}
+	if l.options.Gather.Config.DryRun {
+		l.options.Logger.Info("boot ruleset committed: nothing is denied, DRY_RUN is set")
+		return report, nil
+	}
 	l.options.Logger.Info("boot ruleset committed: what comes from Docker's bridges is denied until the Engine answers")
 	return report, nil
 }

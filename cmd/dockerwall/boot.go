@@ -86,7 +86,11 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 	if _, err := k.Apply(reconcile.Boot(config, interfaces)); err != nil {
 		return errors.Join(err, why, wrong)
 	}
-	fmt.Fprintln(told, "all that comes from what may be Docker's bridges is denied until `dockerwall run` has spoken with Docker")
+	if config.DryRun {
+		fmt.Fprintln(told, "a table stands that denies nothing: DRY_RUN is set")
+	} else {
+		fmt.Fprintln(told, "all that comes from what may be Docker's bridges is denied until the daemon has spoken with Docker")
+	}
 	if wrong == nil && (boot.Missing(why) && len(args) == 0 || errors.Is(why, errNotKept)) {
 		fmt.Fprintln(told, "nothing was remembered: "+why.Error())
 		return nil

@@ -111,7 +111,7 @@ func whyDenied(ctx context.Context, env environment, client *api.Client, q quest
 	case err != nil:
 		return api.Explanation{}, err
 	case found == nil && id == 0:
-		return api.Explanation{}, errors.New("the daemon remembers no such denial; `dockerwall watch` shows them as they happen")
+		return api.Explanation{}, errors.New("the daemon remembers no such denial, and is told of one after a second or two; `dockerwall watch` shows them as they happen")
 	case found == nil:
 		return api.Explanation{}, fmt.Errorf("the daemon remembers no denial %d; `dockerwall watch -o jsonl` shows those it does, with their IDs", id)
 	case found.ContainerID == "" || !found.Destination.IsValid():

@@ -157,7 +157,7 @@ func TestTheDaemonWaitsForDockerAndFencesMeanwhile(t *testing.T) {
 	if out, err := w.command(t.Context(), "health").CombinedOutput(); err == nil || !strings.Contains(string(out), "unhealthy") {
 		t.Errorf("health: %v: %s", err, out)
 	}
-	if s, code := w.told(t); code != exitDegraded || s.State != api.Failing || s.Docker.Up || len(s.Degraded) == 0 {
+	if s, code := w.told(t); code != exitDegraded || s.State != api.Failing || s.Docker.Up || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], "is Docker running") {
 		t.Errorf("exit %d: %+v", code, s)
 	}
 	w.engine = w.DockerForTest(t, lab.DockerOptions{})

@@ -194,9 +194,9 @@ func findings(problems []reconcile.Problem) (out []string) {
 	return out
 }
 
-// portsDegraded says what is missing where addresses are not bound to ports.
-func portsDegraded(r nft.Ruleset) string {
-	if r.BindPorts {
+// portsDegraded says what is missing where the kernel cannot bind addresses to ports.
+func portsDegraded(can nft.Features) string {
+	if can.Ports {
 		return ""
 	}
 	return "addresses are not bound to bridge ports, which this kernel cannot do: a container with NET_RAW can send with another's address; cap_drop NET_RAW closes that"

@@ -115,7 +115,7 @@ func (f *fence) reasons(outcome reconcile.Outcome, good bool) (out []string) {
 		out = append(out, "the Engine has not answered yet")
 	}
 	for _, degraded := range []string{
-		overdue(outcome.At, f.noted.since, time.Now()), f.resolver.Servers().Degraded, f.answers.degraded(), portsDegraded(outcome.Ruleset),
+		overdue(outcome.At, f.noted.since, time.Now()), f.resolver.Servers().Degraded, f.answers.degraded(), portsDegraded(f.kernel.Features()),
 	} {
 		if degraded != "" {
 			out = append(out, degraded)
@@ -138,7 +138,11 @@ func overdue(last, since, now time.Time) string {
 // shortcomings say what else does not work; the fence is none the worse for it.
 func (f *fence) shortcomings(outcome reconcile.Outcome) (out []string) {
 	if outcome.Err == nil && !f.engine.Connected() {
-		out = append(out, "no connection to Docker at "+f.engine.Host()+": what starts now is denied all it sends until there is one")
+		then := "is denied all it sends"
+		if outcome.Ruleset.DryRun {
+			then = "is not known"
+		}
+		out = append(out, "no connection to Docker at "+f.engine.Host()+": what starts now "+then+" until there is one")
 	}
 	if outcome.TapErr != nil {
 		out = append(out, "DNS answers are not stopped, so first packets to new addresses of names may be denied: "+outcome.TapErr.Error())

@@ -39,7 +39,7 @@ func writeStatus(env environment, s api.Status, wide bool) error {
 func writeHealth(w io.Writer, paint colour, s api.Status) {
 	if s.State == api.DryRun {
 		fmt.Fprintln(w, paint.yellow("AUDIT: nothing is denied. What would be denied is counted and logged (DRY_RUN)."))
-		fmt.Fprintln(w, "Next: `dockerwall suggest` says what the containers need; then start without DRY_RUN to enforce.")
+		fmt.Fprintln(w, "Next: `dockerwall suggest` says what the containers need; then restart with DRY_RUN=false, or without --dry-run, to enforce.")
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w, stateWord(paint, s.State)+"  "+strings.Join(summary(s), " · "))

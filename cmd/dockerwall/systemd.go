@@ -96,7 +96,7 @@ func statusLine(o reconcile.Outcome, good bool, reasons []string) string {
 	line := "a table stands, and the Engine has not answered yet"
 	switch n := len(o.Ruleset.Containers); {
 	case good && o.Ruleset.DryRun:
-		line = fmt.Sprintf("dry run: nothing is denied, %d %s", n, plural(n, "container"))
+		line = fmt.Sprintf("audit: nothing is denied, %d %s", n, plural(n, "container"))
 	case good:
 		line = fmt.Sprintf("enforcing, %d %s", n, plural(n, "container"))
 	}

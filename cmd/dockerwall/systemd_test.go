@@ -27,7 +27,7 @@ func TestTheStatusLineOfSystemdIsOneLine(t *testing.T) {
 		want    string
 	}{
 		"all is well":             {two, true, nil, "enforcing, 2 containers"},
-		"nothing is denied":       {dry, true, nil, "dry run: nothing is denied, 1 container"},
+		"nothing is denied":       {dry, true, nil, "audit: nothing is denied, 1 container"},
 		"no answer yet":           {reconcile.Outcome{}, false, []string{"the Engine has not answered yet"}, "a table stands, and the Engine has not answered yet; degraded: the Engine has not answered yet"},
 		"the first of two errors": {two, true, []string{"no table", "no names"}, "enforcing, 2 containers; degraded: no table"},
 		"errors that were joined": {two, true, []string{errors.Join(errors.New("one"), errors.New("two")).Error()}, "enforcing, 2 containers; degraded: one; two"},
