@@ -189,7 +189,8 @@ func newFlush(env environment) *cobra.Command {
 	c := &cobra.Command{
 		Use: "flush", Short: "Remove the table: nothing is fenced any more", Args: cobra.NoArgs,
 		Long: `Flush removes table inet dockerwall and ends the daemon that owns it. From then on every container
-reaches whatever the host reaches. A daemon that is started again, also by a restart policy, fences again.`,
+reaches whatever the host reaches. A daemon that is started again, also by a restart policy, fences again:
+stop a container of dockerwall first. dockerwall.service stays ended until it is started or the host boots.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			stood := true
 			err := api.Dial(s.socket).Flush(c.Context())

@@ -85,6 +85,7 @@ Docker networks it is attached to, unless its label dockerwall.outbound opens it
 
 Settings come from flags, then DOCKERWALL_* variables, then the variables of the program it
 succeeds, then defaults. DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH work as usual.
+dockerwall.service has its variables from /etc/default/dockerwall; commands do not read that file.
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 no daemon, 4 permission, 5 findings of check, 6 degraded status,
 10 explain: denied, 11 explain: undecidable.`

@@ -94,7 +94,7 @@ func confined(t *testing.T, m *machine) {
 func dockerStarts(t *testing.T, m *machine) {
 	m.sh(t, "systemctl enable --now docker.socket docker.service")
 	m.sh(t, `tar -C /opt/image -c probe | docker import --change 'ENTRYPOINT ["/probe"]' - probe`)
-	m.sh(t, "echo DOCKERWALL_DECISION_LOG=/var/log/dockerwall/denied.jsonl >>/etc/default/dockerwall")
+	m.sh(t, "echo DOCKERWALL_DECISION_LOG=/var/log/dockerwall/decisions.jsonl >>/etc/default/dockerwall")
 	m.follow(t, "Enforce")
 	// Not masqueraded: nftables.service takes Docker's rules too, and what the kernel then does with flows that were is not ours.
 	m.sh(t, "docker network create --subnet=172.30.1.0/24 --opt=com.docker.network.bridge.enable_ip_masquerade=false straight")
@@ -160,11 +160,11 @@ func writesElsewhere(t *testing.T, m *machine) {
 			return err
 		})
 	}
-	writes("/var/log/dockerwall/denied.jsonl", ":5432")
+	writes("/var/log/dockerwall/decisions.jsonl", ":5432")
 	m.sh(t, "sed -i /DECISION_LOG/d /etc/default/dockerwall; install -d -o dockerwall /srv/log; mkdir -p "+dir)
 	m.sh(t, "cat >"+dir+"/elsewhere.conf <<'END'\n"+blocks(t, "Files elsewhere")[0]+"\nEND\nsystemctl daemon-reload; systemctl restart dockerwall")
 	m.whole(t)
-	writes("/srv/log/denied.jsonl", ":8080")
+	writes("/srv/log/decisions.jsonl", ":8080")
 	m.sh(t, "rm "+dir+"/elsewhere.conf; systemctl daemon-reload")
 }
 
