@@ -57,7 +57,7 @@ fuzz: ## every fuzz target, FUZZTIME each
 	done
 
 faults: setup ## break things under packets that are counted, as often as docs/faults.md says, and write its tables; half an hour (FAULTS=pattern)
-	$(GO) test -count=1 -p 1 -timeout 180m -v -run '$(FAULTS)' -faults -update ./cmd/dockerwall
+	$(GO) test -count=1 -timeout 180m -v -run '$(FAULTS)' ./cmd/dockerwall -args -faults -update
 
 bench: setup ## the benchmarks (BENCH=pattern)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
