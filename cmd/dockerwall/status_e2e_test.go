@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -249,6 +250,13 @@ func (w *world) standsStill(t *testing.T, d *wall) {
 	if err := unix.Kill(d.cmd.Process.Pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, func() error { // one thread has to take the signal before all stop
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+		if err == nil && !strings.Contains(string(status), "\nState:\tT") {
+			err = errors.New("the daemon is not stopped")
+		}
+		return err
+	})
 	out, said, code := w.answer(t, "health")
 	if err := unix.Kill(d.cmd.Process.Pid, unix.SIGCONT); err != nil {
 		t.Fatal(err)
