@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
@@ -42,7 +43,8 @@ type Gather struct {
 	read  map[string]*labels // of the last State, so that a label is read once
 	seats seats              // likewise
 
-	bridged []docker.Network // the managed ones of the last State that have a bridge
+	bridged  []docker.Network     // the managed ones of the last State that have a bridge
+	unlisted map[string]time.Time // bridges that stand without a network in Docker's list, since when
 }
 
 // State takes all that a ruleset depends on, now. Interfaces are read before networks are listed, so

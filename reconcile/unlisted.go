@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
@@ -22,25 +23,38 @@ func (s State) stands(bridge string) bool {
 	return slices.ContainsFunc(s.Interfaces.Bridges, func(b hostnet.Bridge) bool { return b.Name == bridge })
 }
 
+// removing is how long a bridge may outlive its network in Docker's list before that is a problem: an Engine that removes a
+// network first lists it no more, and then deletes the bridge (libnetwork, network.delete).
+const removing = 5 * time.Second
+
 // keepUnlisted adds the managed networks of the last state that Docker does not list any more though their bridges stand,
 // without endpoints.
 func (g *Gather) keepUnlisted(s *State) error {
 	listed := s.Docker.Networks
 	lacking := func(n docker.Network) bool { return !hasBridge(listed, n.Bridge) }
 	if slices.ContainsFunc(g.bridged, lacking) { // what was read before the listing may have gone with the network
-		now, err := g.Interfaces()
+		interfaces, err := g.Interfaces()
 		if err != nil {
 			return fmt.Errorf("read interfaces: %w", err)
 		}
-		s.Interfaces = now
+		s.Interfaces = interfaces
 	}
+	now, since := time.Now(), map[string]time.Time{}
 	for _, n := range g.bridged {
-		if lacking(n) && s.stands(n.Bridge) {
-			s.Docker.Networks = append(s.Docker.Networks, n)
+		if !lacking(n) || !s.stands(n.Bridge) {
+			continue
+		}
+		s.Docker.Networks = append(s.Docker.Networks, n)
+		first, before := g.unlisted[n.Bridge]
+		if !before {
+			first = now
+		}
+		since[n.Bridge] = first
+		if now.Sub(first) >= removing {
 			s.unlisted = append(s.unlisted, n.Bridge)
 		}
 	}
-	g.bridged = nil
+	g.bridged, g.unlisted = nil, since
 	for _, n := range s.Docker.Networks {
 		if n.Bridge != "" && g.Config.Networks.Manages(n.Name) {
 			n.Endpoints = nil
