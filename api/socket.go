@@ -147,7 +147,10 @@ func removeStale(ctx context.Context, path string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if !errors.Is(err, unix.ECONNREFUSED) {
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return fmt.Errorf("ask who listens on %s: %w: raise the limit of open files (LimitNOFILE of the unit, ulimit -n)", path, err)
+	case !errors.Is(err, unix.ECONNREFUSED):
 		// It answers, or its queue is full: somebody is there.
 		return fmt.Errorf("%w: it listens on %s", ErrDaemonRunning, path)
 	}

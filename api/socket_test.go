@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
@@ -154,5 +156,33 @@ func TestAGroupHasTheSocketAndADirectoryOfOurs(t *testing.T) {
 				t.Errorf("the socket is group %s's, its directory %s's", socket, dir)
 			}
 		})
+	}
+}
+
+// TestASocketThatCannotBeAskedIsNobodysYet has no file descriptor left to ask with.
+func TestASocketThatCannotBeAskedIsNobodysYet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d.sock")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	_ = stale.Close()
+	var was unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: was.Max}, nil); err != nil {
+		t.Fatal(err)
+	}
+	err = removeStale(t.Context(), path)
+	if failed := unix.Prlimit(0, unix.RLIMIT_NOFILE, &was, nil); failed != nil {
+		t.Fatal(failed)
+	}
+	if !errors.Is(err, unix.EMFILE) || errors.Is(err, ErrDaemonRunning) {
+		t.Errorf("got %v", err)
+	}
+	if err := removeStale(t.Context(), path); err != nil {
+		t.Errorf("a socket of the dead stays: %v", err)
 	}
 }
