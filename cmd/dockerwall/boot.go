@@ -228,11 +228,17 @@ func (h *hearing) left(now time.Time) bool {
 	return !h.followed.IsZero() && now.Sub(h.followed) <= unheard
 }
 
+// parting is how long after the end of an Engine it may be noticed: at a shutdown our end follows at once.
+const parting = 500 * time.Millisecond
+
 // untilLeft is done when parent is. At a shutdown of the host Docker has ended before; if it goes on, nobody follows which
 // containers come.
 func (f *fence) untilLeft(parent context.Context) (ctx context.Context, ended func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stop := context.AfterFunc(parent, func() {
+		for end := time.Now().Add(parting); f.engine.Connected() && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		if !f.engine.Connected() && f.hearing.left(time.Now()) {
 			f.boot.Trust()
 		}
