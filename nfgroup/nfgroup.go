@@ -35,7 +35,9 @@ type Options struct {
 // it is given one that lasts, and is woken by a read deadline.
 type Group struct {
 	con    *nflog.Nflog
-	ended  chan error // the receiver's last error
+	bound  bool          // there is a receiver
+	ended  chan struct{} // closed with the receiver's end
+	err    error         // its last; read it when ended is closed
 	cancel context.CancelFunc
 }
 
@@ -51,7 +53,7 @@ func Open(ctx context.Context, opt Options) (*Group, error) {
 	}
 	_ = con.Con.SetReadBuffer(readBuffer) // a smaller buffer loses earlier, and says so
 	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	g := &Group{con: con, ended: make(chan error, 1), cancel: cancel}
+	g := &Group{con: con, ended: make(chan struct{}), cancel: cancel}
 	if opt.Prepare != nil {
 		opt.Prepare(g)
 	}
@@ -64,6 +66,7 @@ func Open(ctx context.Context, opt Options) (*Group, error) {
 		g.Close()
 		return nil, bindError(err)
 	}
+	g.bound = true
 	return g, nil
 }
 
@@ -73,18 +76,23 @@ func (g *Group) failed(ctx context.Context, err error, overrun func()) int {
 		overrun()
 		return 0
 	}
-	g.ended <- err
+	g.err = err
+	close(g.ended)
 	return 1
 }
 
 // Wait blocks until ctx is done (nil) or receiving failed. Nothing of Options is called after it returned.
 func (g *Group) Wait(ctx context.Context) error {
 	select {
-	case err := <-g.ended:
-		return err
+	case <-g.ended:
+		return g.err
 	case <-ctx.Done():
+		return g.stop()
 	}
-	// The deadline fails the receiver's next read, however much is queued.
+}
+
+// stop ends the receiver: the deadline fails its next read, however much is queued.
+func (g *Group) stop() error {
 	if err := g.con.Con.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return fmt.Errorf("stop receiving: %w", err)
 	}
@@ -92,8 +100,11 @@ func (g *Group) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the group back.
+// Close gives the group back. Nothing of Options is called after it returned.
 func (g *Group) Close() {
+	if g.bound {
+		_ = g.stop() // as below; the library's Close is not to meet its receiver's beginning
+	}
 	g.cancel()
 	_ = g.con.Close() // nothing can be done about an error
 }

@@ -35,13 +35,13 @@ type Cutter struct {
 	hurry   chan struct{} // an address is gone, which the next container may have soon; or the table was open
 
 	mu    sync.Mutex
-	state State                    // followed last
-	last  nft.Ruleset              // likewise
-	known bool                     // whether there is one
-	doubt bool                     // something is denied that last does not know of
-	fresh bool                     // no pass has succeeded since there was no table
-	gone  map[netip.Addr]time.Time // since when
-	since map[string]time.Time     // when a container, by ID, was first followed
+	state State       // followed last
+	last  nft.Ruleset // likewise
+	known bool        // whether there is one
+	doubt bool        // something is denied that last does not know of
+	fresh bool        // no pass has succeeded since there was no table
+	gone  map[netip.Addr]departure
+	since map[string]time.Time // when a container, by ID, was first followed
 	cut   uint64
 }
 
@@ -53,7 +53,7 @@ func NewCutter(o CutterOptions) (*Cutter, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Cutter{options: o, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), gone: map[netip.Addr]time.Time{}, since: map[string]time.Time{}, fresh: o.Fresh}, nil
+	return &Cutter{options: o, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), gone: map[netip.Addr]departure{}, since: map[string]time.Time{}, fresh: o.Fresh}, nil
 }
 
 // Follow is told of each ruleset once it is committed, in their order. The first one judges every flow. It does not block.
@@ -67,7 +67,7 @@ func (c *Cutter) Follow(s State, r nft.Ruleset) {
 		return
 	}
 	for _, a := range gone {
-		c.gone[a] = time.Now()
+		c.gone[a] = departure{at: time.Now()}
 	}
 	if len(gone) > 0 {
 		signal(c.hurry)
@@ -205,33 +205,48 @@ func (c *Cutter) pass() error {
 // errLater asks for another pass.
 var errLater = errors.New("some names are not known yet")
 
+// departure is when an address ceased to be a container's, and whether its flows were cut since.
+type departure struct {
+	at  time.Time
+	cut bool
+}
+
 // task is what one pass is to do.
 type task struct {
 	state        State
 	rules        nft.Ruleset
-	gone         map[netip.Addr]time.Time
+	gone         map[netip.Addr]departure
 	doubt, fresh bool
 }
 
 // tenancy is how long after an address was another container's its flows may still be that one's.
 const tenancy = time.Second
 
-// over are the addresses all of whose flows have to end. The flows of one that somebody else has had for a while are his.
+// over are the addresses whose flows have to end: all, or where it is false, what a far side has begun again. The flows of
+// one that somebody else has had for a while are his, and what he has opened since the first pass is.
 func (t task) over(j *judge) map[netip.Addr]bool {
 	out := make(map[netip.Addr]bool, len(t.gone))
-	for a, since := range t.gone {
-		if len(j.holders[a]) == 0 || time.Since(since) <= tenancy {
-			out[a] = true
+	for a, d := range t.gone {
+		if d.cut || len(j.holders[a]) == 0 || time.Since(d.at) <= tenancy {
+			out[a] = !d.cut
 		}
 	}
 	return out
 }
 
+// begin takes what there is to do. An address that is gone is looked at twice: Docker ends flows too, and one that it ended
+// just before the first time is not seen then, while its far side goes on.
 func (c *Cutter) begin() task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := task{c.state, c.last, c.gone, c.doubt, c.fresh}
-	c.gone, c.doubt = map[netip.Addr]time.Time{}, false
+	t := task{c.state, c.last, map[netip.Addr]departure{}, c.doubt, c.fresh}
+	c.doubt = false
+	for a, d := range c.gone {
+		if !d.cut || time.Since(d.at) >= tenancy {
+			t.gone[a] = d
+			delete(c.gone, a)
+		}
+	}
 	return t
 }
 
@@ -241,13 +256,22 @@ func (c *Cutter) end(t task, cut int, later bool, err error) {
 	defer c.mu.Unlock()
 	c.cut += uint64(cut)
 	c.doubt = c.doubt || later
-	if err == nil {
-		c.fresh = c.fresh && later
-		return
+	c.doubt = c.doubt || err != nil && t.doubt
+	c.fresh = c.fresh && (later || err != nil)
+	second := false
+	for a, d := range t.gone {
+		if err == nil && d.cut {
+			continue
+		}
+		if _, again := c.gone[a]; again {
+			continue
+		}
+		d.cut = d.cut || err == nil
+		c.gone[a] = d
+		second = second || err == nil
 	}
-	c.doubt = c.doubt || t.doubt
-	for a, since := range t.gone {
-		c.gone[a] = since
+	if second {
+		time.AfterFunc(tenancy, c.again)
 	}
 }
 
@@ -273,8 +297,9 @@ type chosen struct {
 	later bool // others may have to, once more is known
 }
 
-// choose picks the flows that are denied, and all of addresses that are gone, whoever opened them. Their far side could
-// bring back what it has not opened itself, but for TCP and ICMP: its segments are stray, and so are answers.
+// choose picks the flows that are denied, and of addresses that are gone all, whoever opened them, or where it is false
+// what a far side has begun again. It could bring back what it has not opened itself, but for TCP and ICMP: its segments
+// are stray, and so are answers.
 func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
 	var out chosen
 	if j.rules.DryRun {
@@ -286,10 +311,11 @@ func choose(all []flows.Flow, gone map[netip.Addr]bool, j *judge) chosen {
 			out.later, cut = true, false
 		}
 		byContainer := cut
+		whole, left := gone[f.To.Addr()]
 		switch {
 		case gone[f.Src.Addr()]:
 			opened, cut, byContainer = f, true, true
-		case gone[f.To.Addr()] && !cut: // Docker may have ended it before us, and the far side have begun it again
+		case left && !cut && (whole || fromServer(f)): // Docker may have ended it before us, and the far side have begun it again
 			opened, cut, byContainer = f.Turned(), true, fromServer(f)
 		}
 		if cut {

@@ -215,7 +215,7 @@ func TestACutterFollowsWhatTightens(t *testing.T) {
 		follow("and back, which concerns nobody's flow", r, 1, allowed)
 		handed := clone(r)
 		handed.Containers[0].ID, handed.Containers[0].Own = "000000000000", wide.Containers[1].Own
-		follow("its address is another's, who may do all", handed, 1)
+		follow("its address is another's, who may do all", handed, 2)
 		c.with(func() { c.err, c.all = errors.New("busy"), []flows.Flow{denied} })
 		cutter.Follow(state, r)
 		time.Sleep(5 * time.Second)
@@ -232,6 +232,40 @@ func TestACutterFollowsWhatTightens(t *testing.T) {
 		c.with(func() {
 			if len(c.all) != 0 {
 				t.Error("a suspicion is passed over")
+			}
+		})
+	})
+}
+
+// TestAFlowThatAFarSideBeginsAgainIsCutToo: Docker ended it before the first look, and what the next container of the
+// address has opened since is its own.
+func TestAFlowThatAFarSideBeginsAgainIsCutToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state, r := walled()
+		again, own, asked := flow("udp 203.0.113.9:443 172.18.0.2:50000"), flow("tcp 172.18.0.2:1 203.0.113.9:443"), flow("udp 203.0.113.9:50000 172.18.0.2:53")
+		c := &conntrack{rules: r}
+		cutter := newCutter(t, c)
+		go func() { _ = cutter.Run(t.Context()) }()
+		cutter.Follow(state, r)
+		time.Sleep(time.Minute)
+		handed := clone(r)
+		handed.Containers[0].ID = "000000000000"
+		c.with(func() { c.rules = handed })
+		cutter.Follow(state, handed)
+		time.Sleep(tenancy / 2)
+		c.with(func() { c.all, c.kept = []flows.Flow{again, own, asked}, nil })
+		time.Sleep(tenancy)
+		c.with(func() {
+			want := nft.Cut{Container: again.To.Addr(), Far: again.Src.Addr(), Proto: nft.UDP, Port: 443}
+			if !slices.Equal(c.all, []flows.Flow{own, asked}) || len(c.kept) != 1 || c.kept[0] != want {
+				t.Errorf("left %v, kept cut %v", c.all, c.kept)
+			}
+			c.lists = 0
+		})
+		time.Sleep(time.Minute)
+		c.with(func() {
+			if c.lists != 0 {
+				t.Errorf("looked at %d times more", c.lists)
 			}
 		})
 	})

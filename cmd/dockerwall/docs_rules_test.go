@@ -135,6 +135,7 @@ func TestWhatAPageShowsAgreesWithWhatIsPrinted(t *testing.T) {
 		"something where nothing should be":   {nil, "a", false},
 		"another time":                        {[]string{"18:13:40 DENIED web -> 203.0.113.77:80 tcp x1 no rule"}, "03:00:01 DENIED web -> 203.0.113.77:80 tcp x2 no rule", true},
 		"another address":                     {[]string{"18:13:40 DENIED web -> 203.0.113.77:80 tcp x1 no rule"}, "03:00:01 DENIED web -> 203.0.113.78:80 tcp x2 no rule", false},
+		"colours":                             {[]string{"curl: (28) Connection timed out", "b"}, "\x1b[91mcu\x1b[0m\x1b[91mrl: (28) \x1b[0mtimed\x1b[91m out\n\x1b[0mb\n", true},
 		"other counts":                        {[]string{"web   enforce  shop   a.example   12   1"}, "web   enforce  shop   a.example   120   11", true},
 	} {
 		if got := agree(c.want, c.got); got != c.ok {
