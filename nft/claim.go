@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 )
 
 // claim returns a table as it is to be named in a batch: owned and persistent where the kernel has both flags,
@@ -87,20 +88,19 @@ func (k *Kernel) Exists() (bool, error) {
 // dormant one does not.
 func (k *Kernel) Fences() (bool, error) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	standing, err := k.standing(nftables.TableFamilyINet)
-	k.mu.Unlock()
 	if err != nil || standing == nil || standing.Flags&nftables.TableFlagDormant != 0 {
 		return false, explainErrno(err)
 	}
-	live, err := ReadLive(k.options)
+	base, err := liveReader{conn: k.raw, family: unix.NFPROTO_INET}.baseChains()
 	if err != nil {
-		return false, err
+		return false, explainErrno(fmt.Errorf("read base chains: %w", err))
 	}
-	return live.Table.fences(Forward) && live.Table.fences(Input), nil
+	return fences(base, Forward) && fences(base, Input), nil
 }
 
 // fences says whether a base chain of ours is at the hook and has rules.
-func (t Table) fences(h Hook) bool {
-	base := t.base()
-	return base != nil && slices.ContainsFunc(base.Chains, func(c Chain) bool { return c.Hook == h && len(c.Rules) > 0 })
+func fences(chains []Chain, h Hook) bool {
+	return slices.ContainsFunc(chains, func(c Chain) bool { return c.Hook == h && len(c.Rules) > 0 })
 }

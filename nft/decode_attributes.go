@@ -8,31 +8,67 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes are those of one netlink message or nest, by type.
-type attributes map[uint16][]byte
+// attributes are those of one netlink message or nest. There are few, so a list is quicker to make and to read than a map:
+// a table of a thousand containers has half a million.
+type attributes []attribute
+
+// attribute shares the memory of the message.
+type attribute struct {
+	kind uint16
+	data []byte
+}
 
 func attributesOf(b []byte) attributes {
-	out := attributes{}
-	each(b, func(a *netlink.AttributeDecoder) { out[a.Type()] = a.Bytes() })
+	decoder, err := netlink.NewAttributeDecoder(b)
+	if err != nil {
+		return nil
+	}
+	out := make(attributes, 0, decoder.Len())
+	for decoder.Next() {
+		one := attribute{kind: decoder.Type()}
+		decoder.Do(func(b []byte) error { // Bytes would copy it
+			one.data = b
+			return nil
+		})
+		out = append(out, one)
+	}
 	return out
 }
 
 // listOf returns the contents of a list's entries, in order.
 func listOf(b []byte) [][]byte {
-	var out [][]byte
-	each(b, func(a *netlink.AttributeDecoder) { out = append(out, a.Bytes()) })
+	entries := attributesOf(b)
+	out := make([][]byte, len(entries))
+	for i, e := range entries {
+		out[i] = e.data
+	}
 	return out
 }
 
-func (a attributes) has(t uint16) bool {
-	_, ok := a[t]
-	return ok
+// find returns the last attribute of a type, nil if there is none.
+func (a attributes) find(t uint16) *attribute {
+	for i := len(a) - 1; i >= 0; i-- {
+		if a[i].kind == t {
+			return &a[i]
+		}
+	}
+	return nil
+}
+
+func (a attributes) has(t uint16) bool { return a.find(t) != nil }
+
+// at returns the contents of an attribute, nil if there is none.
+func (a attributes) at(t uint16) []byte {
+	if found := a.find(t); found != nil {
+		return found.data
+	}
+	return nil
 }
 
 // number reads an integer of any width; nf_tables has them in network byte order. One that is not
 // there is 0.
 func (a attributes) number(t uint16) uint64 {
-	switch b := a[t]; len(b) {
+	switch b := a.at(t); len(b) {
 	case 1:
 		return uint64(b[0])
 	case 2:
@@ -45,16 +81,16 @@ func (a attributes) number(t uint16) uint64 {
 	return 0
 }
 
-func (a attributes) text(t uint16) string { return strings.TrimRight(string(a[t]), "\x00") }
+func (a attributes) text(t uint16) string { return strings.TrimRight(string(a.at(t)), "\x00") }
 
 // value reads NFTA_DATA_VALUE out of a nest.
-func (a attributes) value(t uint16) []byte { return attributesOf(a[t])[unix.NFTA_DATA_VALUE] }
+func (a attributes) value(t uint16) []byte { return attributesOf(a.at(t)).at(unix.NFTA_DATA_VALUE) }
 
 // highest is the highest type there is.
 func (a attributes) highest() uint16 {
 	var out uint16
-	for t := range a {
-		out = max(out, t)
+	for i := range a {
+		out = max(out, a[i].kind)
 	}
 	return out
 }
@@ -67,7 +103,7 @@ type expression struct {
 
 func expressionOf(b []byte) expression {
 	a := attributesOf(b)
-	return expression{a.text(unix.NFTA_EXPR_NAME), attributesOf(a[unix.NFTA_EXPR_DATA])}
+	return expression{a.text(unix.NFTA_EXPR_NAME), attributesOf(a.at(unix.NFTA_EXPR_DATA))}
 }
 
 func expressionsOf(list []byte) []expression {
@@ -102,4 +138,24 @@ func userComment(data []byte) string {
 		data = data[2+len(value):]
 	}
 	return ""
+}
+
+// Attributes of sets in nf_tables.h that package unix does not name.
+const (
+	setAttrObjType     = 15
+	setAttrExpr        = 17
+	setAttrExpressions = 18
+)
+
+// setConcat is NFT_SET_CONCAT of nf_tables.h.
+const setConcat = 0x80
+
+// ownSetFlags are the flags that sets of ours can have.
+const ownSetFlags = unix.NFT_SET_INTERVAL | unix.NFT_SET_MAP | unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL | setConcat
+
+func boolRank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

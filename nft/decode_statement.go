@@ -112,7 +112,7 @@ func rejectText(a attributes) (string, bool) {
 
 // immediate is a verdict, or a constant in a register.
 func (d *decoder) immediate(a attributes) bool {
-	if verdict := attributesOf(a[unix.NFTA_IMMEDIATE_DATA])[unix.NFTA_DATA_VERDICT]; verdict != nil {
+	if verdict := attributesOf(a.at(unix.NFTA_IMMEDIATE_DATA)).at(unix.NFTA_DATA_VERDICT); verdict != nil {
 		text, ok := verdictText(attributesOf(verdict))
 		d.emit(phrase{text: text, opaque: !ok})
 		return true
@@ -183,9 +183,9 @@ func (d *decoder) dynset(a attributes) bool {
 	if timeout := a.number(unix.NFTA_DYNSET_TIMEOUT); timeout > 0 {
 		text += " timeout " + millisecondsText(timeout)
 	}
-	each := expressionsOf(a[dynsetExpressions])
+	each := expressionsOf(a.at(dynsetExpressions))
 	if a.has(unix.NFTA_DYNSET_EXPR) {
-		each = append(each, expressionOf(a[unix.NFTA_DYNSET_EXPR]))
+		each = append(each, expressionOf(a.at(unix.NFTA_DYNSET_EXPR)))
 	}
 	for _, e := range each {
 		statement, ok := elementStatement(e)

@@ -175,7 +175,7 @@ func TestWhatIsNotUnderstoodIsMarked(t *testing.T) {
 
 func TestNewAttributesAreNotOverlooked(t *testing.T) {
 	e := wire(t, []expr.Any{&expr.Counter{}})
-	e[0].attributes[9] = []byte{1}
+	e[0].attributes = append(e[0].attributes, attribute{9, []byte{1}})
 	if got := decodeRule(e, nil); got != "# [counter]" {
 		t.Errorf("got %q", got)
 	}
@@ -207,7 +207,7 @@ func FuzzDecode(f *testing.F) {
 		if s, ok := set.ours(); ok {
 			whole += Table{Fragments: []*Fragment{{Sets: []Set{s}}}}.String()
 		}
-		text := ruleText(attributes{unix.NFTA_RULE_EXPRESSIONS: rule, unix.NFTA_RULE_USERDATA: object}, map[string]*liveSet{"s": set})
+		text := ruleText(attributes{{unix.NFTA_RULE_EXPRESSIONS, rule}, {unix.NFTA_RULE_USERDATA, object}}, map[string]*liveSet{"s": set})
 		if strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsFunc(whole, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) {
 			t.Errorf("control characters: %q %q", text, whole)
 		}

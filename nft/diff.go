@@ -37,13 +37,21 @@ func Diff(old, wanted Table) Plan {
 }
 
 func diffFragments(old, wanted []*Fragment) Plan {
-	var c changes
+	c := compareFragments(old, wanted, false)
+	if c.replaces { // whatever rules refer to it
+		c = compareFragments(old, wanted, true)
+	}
+	return c.plan()
+}
+
+func compareFragments(old, wanted []*Fragment, refill bool) changes {
+	c := changes{refills: refill}
 	merge(old, wanted, func(f *Fragment) string { return f.Owner }, func(a, b *Fragment) {
-		if a != b {
+		if a != b || refill {
 			c.fragment(a, b)
 		}
 	})
-	return c.plan()
+	return c
 }
 
 // changes are operations by what they do; their ranks are the order the kernel can take them in.
@@ -53,8 +61,8 @@ type changes struct {
 	remove  []Op // what nothing we want refers to
 	cleanup []Op
 	// replaces is set when something makes room for another of its name. What refers to it must go in
-	// the same batch.
-	replaces bool
+	// the same batch: refills has every chain filled anew.
+	replaces, refills bool
 }
 
 // plan puts removals a batch later where the commit leaves something that may refer to them.
@@ -191,7 +199,7 @@ func compareElements(a, b Element) int {
 
 func (c *changes) chain(old, wanted Chain, later bool) {
 	switch {
-	case old.equal(wanted):
+	case old.equal(wanted) && !c.refills:
 	case wanted.Name == "":
 		c.gone(later, flushChain{old.Name}, delChain{old})
 	case old.Name == "":

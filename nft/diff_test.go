@@ -54,8 +54,13 @@ func TestDifferenceListsLikeFreshLoad(t *testing.T) {
 				}
 				applyOnceFree(t, k, r)
 				sameTable(t, n, ref, r, fmt.Sprint("step ", step))
-				if again := apply(t, k, r); again.Changed || again.Ops > 0 {
-					t.Fatalf("step %d: the same ruleset again made %d operations", step, again.Ops)
+				for _, readBack := range []bool{false, true} {
+					if readBack {
+						k.Invalidate()
+					}
+					if again := apply(t, k, r); again.Changed || again.Ops > 0 || again.Adopted != readBack {
+						t.Fatalf("step %d: the same ruleset again, read back %v, made %d operations", step, readBack, again.Ops)
+					}
 				}
 				r = g.next(r)
 			}

@@ -34,8 +34,8 @@ func (s Set) sameDefinition(t Set) bool {
 		s.Dynamic == t.Dynamic && s.Counter == t.Counter && s.Timeout == t.Timeout && s.Size == t.Size
 }
 
-// equal says whether two chains hold the same rules; of an unknown one nobody knows.
+// equal says whether two chains hold the same rules.
 func (c Chain) equal(d Chain) bool {
-	return c.Name == d.Name && c.Hook == d.Hook && c.Priority == d.Priority && !c.Unknown && !d.Unknown &&
+	return c.Name == d.Name && c.Hook == d.Hook && c.Priority == d.Priority &&
 		slices.EqualFunc(c.Rules, d.Rules, func(a, b Rule) bool { return a.text == b.text })
 }

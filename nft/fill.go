@@ -29,7 +29,7 @@ type Fill struct {
 func (k *Kernel) Fills(ctx context.Context) ([]Fill, error) { return k.count(ctx, elementsOf) }
 
 func (k *Kernel) count(ctx context.Context, told func(netlink.Message) (int, bool)) ([]Fill, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: k.options.NetNS, MessageBufferSize: dumpBuffer})
+	conn, err := dialRaw(k.options)
 	if err != nil {
 		return nil, explainErrno(fmt.Errorf("count elements: %w", err))
 	}

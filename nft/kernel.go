@@ -31,12 +31,13 @@ type Kernel struct {
 
 	mu   sync.Mutex
 	conn *nftables.Conn
-	raw  *netlink.Conn // for reading what the library does not
+	raw  *netlink.Conn // for reading what the library does not, or not as quickly
 	last compiled
 	// known is set while last is what the kernel holds. It is cleared by an error that leaves the
 	// outcome open and by a stranger's change; then the next commit reads the table back.
 	known   bool
 	removed bool
+	survey  *survey // nil if none was asked for, or the first commit has had it
 	tap     tapped
 }
 
@@ -70,7 +71,7 @@ func Open(o Options) (*Kernel, error) {
 		_ = conn.CloseLasting()
 		return nil, explainErrno(fmt.Errorf("probe nf_tables: %w", err))
 	}
-	raw, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: o.NetNS})
+	raw, err := dialRaw(o)
 	if err != nil {
 		_ = conn.CloseLasting()
 		return nil, explainErrno(fmt.Errorf("open netlink socket: %w", err))

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,7 +68,7 @@ func ReadLive(o Options) (Live, error) { return readTables(o, false) }
 func ReadNames(o Options) (Live, error) { return readTables(o, true) }
 
 func readTables(o Options, names bool) (Live, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: o.NetNS})
+	conn, err := dialRaw(o)
 	if err != nil {
 		return Live{}, explainErrno(fmt.Errorf("open netlink socket: %w", err))
 	}

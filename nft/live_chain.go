@@ -21,7 +21,7 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 	out := Chain{Name: quoted(c.name)}
 	if c.has(unix.NFTA_CHAIN_HOOK) {
 		head := c.head()
-		priority := int32(attributesOf(c.attributes[unix.NFTA_CHAIN_HOOK]).number(unix.NFTA_HOOK_PRIORITY))
+		priority := int32(attributesOf(c.attributes.at(unix.NFTA_CHAIN_HOOK)).number(unix.NFTA_HOOK_PRIORITY))
 		for _, base := range baseChains() {
 			if at := (Chain{Hook: base.hook, Priority: base.priority}); ours && priority == base.priority && head == at.hookText() {
 				out.Hook, out.Priority = at.Hook, at.Priority
@@ -45,7 +45,7 @@ func chainText(c Chain) string {
 
 // head is the line that makes a base chain.
 func (c *liveChain) head() string {
-	hook := attributesOf(c.attributes[unix.NFTA_CHAIN_HOOK])
+	hook := attributesOf(c.attributes.at(unix.NFTA_CHAIN_HOOK))
 	policy := "accept"
 	if c.number(unix.NFTA_CHAIN_POLICY) == 0 { // NF_DROP
 		policy = "drop"
@@ -68,7 +68,7 @@ func devices(hook attributes) string {
 	if hook.has(unix.NFTA_HOOK_DEV) {
 		names = append(names, fmt.Sprintf("%q", hook.text(unix.NFTA_HOOK_DEV)))
 	}
-	for _, b := range listOf(hook[hookDevs]) {
+	for _, b := range listOf(hook.at(hookDevs)) {
 		names = append(names, fmt.Sprintf("%q", strings.TrimRight(string(b), "\x00")))
 	}
 	switch len(names) {
@@ -90,8 +90,8 @@ func priorityText(n int32) string {
 }
 
 func ruleText(r attributes, sets map[string]*liveSet) string {
-	text := decodeRule(expressionsOf(r[unix.NFTA_RULE_EXPRESSIONS]), sets)
-	if note := userComment(r[unix.NFTA_RULE_USERDATA]); note != "" {
+	text := decodeRule(expressionsOf(r.at(unix.NFTA_RULE_EXPRESSIONS)), sets)
+	if note := userComment(r.at(unix.NFTA_RULE_USERDATA)); note != "" {
 		text += fmt.Sprintf(" comment %q", note)
 	}
 	if text = strings.TrimSpace(text); text == "" {

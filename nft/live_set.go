@@ -44,16 +44,16 @@ func newLiveSet(a attributes) *liveSet {
 	s := &liveSet{
 		name: a.text(unix.NFTA_SET_NAME), keyLength: int(a.number(unix.NFTA_SET_KEY_LEN)), flags: a.number(unix.NFTA_SET_FLAGS),
 		timeout: milliseconds(a.number(unix.NFTA_SET_TIMEOUT)), objects: a.number(unix.NFTA_SET_OBJ_TYPE),
-		size:       uint32(attributesOf(a[unix.NFTA_SET_DESC]).number(unix.NFTA_SET_DESC_SIZE)),
+		size:       uint32(attributesOf(a.at(unix.NFTA_SET_DESC)).number(unix.NFTA_SET_DESC_SIZE)),
 		dataLength: int(a.number(unix.NFTA_SET_DATA_LEN)), verdicts: a.number(unix.NFTA_SET_DATA_TYPE) == unix.NFT_DATA_VERDICT,
-		expressions: expressionsOf(a[setAttrExpressions]), types: datatypesOf(a.number(unix.NFTA_SET_KEY_TYPE)),
+		expressions: expressionsOf(a.at(setAttrExpressions)), types: datatypesOf(a.number(unix.NFTA_SET_KEY_TYPE)),
 	}
 	s.odd = a.has(unix.NFTA_SET_POLICY) || a.has(unix.NFTA_SET_GC_INTERVAL)
 	if types := datatypesOf(a.number(unix.NFTA_SET_DATA_TYPE)); len(types) == 1 {
 		s.data = types[0]
 	}
 	if a.has(setAttrExpr) {
-		s.expressions = append(s.expressions, expressionOf(a[setAttrExpr]))
+		s.expressions = append(s.expressions, expressionOf(a.at(setAttrExpr)))
 	}
 	return s
 }
@@ -74,7 +74,7 @@ func datatypesOf(key uint64) []datatype {
 // the key after its last one; a range that nothing closes reaches up to the next, or to the end.
 func (s *liveSet) read(lists []attributes) {
 	for _, a := range lists {
-		for _, b := range listOf(a[unix.NFTA_SET_ELEM_LIST_ELEMENTS]) {
+		for _, b := range listOf(a.at(unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
 			s.elements = append(s.elements, newLiveElement(attributesOf(b)))
 		}
 	}
@@ -110,20 +110,20 @@ func keyBefore(key string) string {
 }
 
 func newLiveElement(a attributes) liveElement {
-	flags, data := a.number(unix.NFTA_SET_ELEM_FLAGS), attributesOf(a[unix.NFTA_SET_ELEM_DATA])
+	flags, data := a.number(unix.NFTA_SET_ELEM_FLAGS), attributesOf(a.at(unix.NFTA_SET_ELEM_DATA))
 	e := liveElement{
 		key: string(a.value(unix.NFTA_SET_ELEM_KEY)), closes: flags&unix.NFT_SET_ELEM_INTERVAL_END != 0, catchall: flags&setElemCatchall != 0,
-		data: data[unix.NFTA_DATA_VALUE], object: a.text(unix.NFTA_SET_ELEM_OBJREF), comment: userComment(a[unix.NFTA_SET_ELEM_USERDATA]),
-		timeout: milliseconds(a.number(unix.NFTA_SET_ELEM_TIMEOUT)), statements: expressionsOf(a[setElemExpressions]),
+		data: data.at(unix.NFTA_DATA_VALUE), object: a.text(unix.NFTA_SET_ELEM_OBJREF), comment: userComment(a.at(unix.NFTA_SET_ELEM_USERDATA)),
+		timeout: milliseconds(a.number(unix.NFTA_SET_ELEM_TIMEOUT)), statements: expressionsOf(a.at(setElemExpressions)),
 	}
 	if end := string(a.value(setElemKeyEnd)); end != e.key {
 		e.end = end
 	}
-	if data[unix.NFTA_DATA_VERDICT] != nil {
-		e.verdict = attributesOf(data[unix.NFTA_DATA_VERDICT])
+	if data.at(unix.NFTA_DATA_VERDICT) != nil {
+		e.verdict = attributesOf(data.at(unix.NFTA_DATA_VERDICT))
 	}
 	if a.has(unix.NFTA_SET_ELEM_EXPR) {
-		e.statements = append(e.statements, expressionOf(a[unix.NFTA_SET_ELEM_EXPR]))
+		e.statements = append(e.statements, expressionOf(a.at(unix.NFTA_SET_ELEM_EXPR)))
 	}
 	return e
 }

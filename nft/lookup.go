@@ -233,7 +233,7 @@ func (l *looker) element(set, key string) (liveElement, bool, error) {
 		return liveElement{}, false, fmt.Errorf("element of %s: %w", set, err)
 	}
 	for _, list := range lists {
-		for _, b := range listOf(list[unix.NFTA_SET_ELEM_LIST_ELEMENTS]) {
+		for _, b := range listOf(list.at(unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
 			return newLiveElement(attributesOf(b)), true, nil
 		}
 	}

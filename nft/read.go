@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 )
 
 // readAttempts bounds how often a listing is repeated because somebody changed nf_tables meanwhile:
@@ -13,54 +13,86 @@ import (
 // generation tells.
 const readAttempts = 5
 
-// read lists the table as the kernel holds it. Sets and counters come whole; chains come without
-// their rules, which are refilled rather than compared.
+// read lists both tables as the kernel holds them, with what strangers put there, for [Diff] to compare.
 func (k *Kernel) read() (Table, error) {
+	r := liveReader{conn: k.raw}
 	var table Table
 	for range readAttempts {
-		before, err := k.conn.GetGen()
+		before, err := r.generation()
 		if err != nil {
 			return Table{}, fmt.Errorf("read generation: %w", err)
 		}
-		if table, err = k.readTable(); err != nil {
+		if table, ok := k.surveyed(before); ok {
+			return table, nil
+		}
+		if table, err = r.table(); err != nil {
 			return Table{}, fmt.Errorf("read table back: %w", err)
 		}
-		if after, err := k.conn.GetGen(); err == nil && after.ID == before.ID {
+		if after, err := r.generation(); err == nil && after == before {
 			break
 		}
 	}
 	return table, nil
 }
 
-func (k *Kernel) readTable() (Table, error) {
-	fence, err := k.readFragments(ours(), fragments{owner: ownerOf})
+// table reads what stands; the fragments of a table that does not are nil.
+func (r liveReader) table() (Table, error) {
+	fence, err := liveReader{r.conn, unix.NFPROTO_INET, false}.read()
 	if err != nil {
 		return Table{}, err
 	}
-	ports, err := k.readFragments(portsTable(), fragments{owner: portOwner})
-	return Table{Fragments: fence, Ports: ports}, err
+	ports, err := liveReader{r.conn, unix.NFPROTO_BRIDGE, false}.read()
+	return Table{Fragments: fence.fragments(newLayout()), Ports: ports.fragments(newPortLayout())}, err
 }
 
-// readFragments returns nil for a table that does not stand.
-func (k *Kernel) readFragments(table *nftables.Table, into fragments) ([]*Fragment, error) {
-	standing, err := k.standing(table.Family)
-	if err != nil || standing == nil {
-		return nil, err
+// fragments puts all objects of a table into the fragments that their names say, strangers' into those too: what is
+// there and not wanted goes.
+func (o liveObjects) fragments(known layout) []*Fragment {
+	if !o.exists {
+		return nil
 	}
-	into.all = map[string]*Fragment{"": {}}
-	for _, read := range []func(*nftables.Table, fragments) error{k.readCounters, k.readChains, k.readSets} {
-		if err := read(table, into); err != nil {
-			return nil, err
+	into, sets := fragments{known.owner, map[string]*Fragment{"": {}}}, o.setsByName()
+	for _, c := range o.counters {
+		f := into.of(c)
+		f.Counters = append(f.Counters, c)
+	}
+	for _, s := range o.sets {
+		if s.flags&unix.NFT_SET_ANONYMOUS == 0 {
+			f := into.of(s.name)
+			f.Sets = append(f.Sets, s.found())
 		}
 	}
-	var out []*Fragment
-	for _, f := range into.all {
-		slices.Sort(f.Counters)
-		slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
-		out = append(out, f)
+	for _, c := range o.chains {
+		chain := c.chain(sets, known.hasChain(c.name))
+		chain.Name = c.name
+		if c.has(unix.NFTA_CHAIN_HOOK) && chain.Hook == NoHook {
+			chain.Hook = foreignHook
+		}
+		f := into.of(c.name)
+		f.Chains = append(f.Chains, chain)
 	}
-	slices.SortFunc(out, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
-	return out, nil
+	return known.sorted(into.all)
+}
+
+// foreignHook is a base chain that no layout of ours has.
+const foreignHook Hook = 255
+
+// found is s to compare with a set of ours. One that cannot be ours has no types, and so goes or is replaced whole.
+func (s *liveSet) found() Set {
+	out, ours := s.ours()
+	if ours {
+		return out
+	}
+	out = Set{Name: s.name, Verdicts: s.verdicts}
+	if s.flags&unix.NFT_SET_INTERVAL != 0 {
+		return out
+	}
+	for _, e := range s.elements {
+		if !e.catchall { // which cannot be deleted by key
+			out.Elements = append(out.Elements, Element{Key: e.key})
+		}
+	}
+	return out
 }
 
 // fragments are those of one table; owner tells from its name which one an object belongs to.
@@ -88,61 +120,6 @@ func ownerOf(name string) string {
 		}
 	}
 	return ""
-}
-
-func (k *Kernel) readCounters(table *nftables.Table, into fragments) error {
-	objects, err := k.conn.GetNamedObjects(table)
-	if err != nil {
-		return fmt.Errorf("list counters: %w", err)
-	}
-	for _, o := range objects {
-		if named, ok := o.(*nftables.NamedObj); ok && named.Type == nftables.ObjTypeCounter {
-			f := into.of(named.Name)
-			f.Counters = append(f.Counters, named.Name)
-		}
-	}
-	return nil
-}
-
-func (k *Kernel) readChains(table *nftables.Table, into fragments) error {
-	chains, err := k.conn.ListChainsOfTableFamily(table.Family)
-	if err != nil {
-		return fmt.Errorf("list chains: %w", err)
-	}
-	for _, c := range chains {
-		if c.Table.Name == TableName {
-			f := into.of(c.Name)
-			f.Chains = append(f.Chains, Chain{Name: c.Name, Hook: hookOf(c), Priority: priorityOf(c), Unknown: true})
-		}
-	}
-	return nil
-}
-
-func priorityOf(c *nftables.Chain) int32 {
-	if c.Priority == nil {
-		return 0
-	}
-	return int32(*c.Priority)
-}
-
-// foreignHook is a base chain that no layout of ours has.
-const foreignHook Hook = 255
-
-func hookOf(c *nftables.Chain) Hook {
-	switch {
-	case c.Hooknum == nil:
-		return NoHook
-	case c.Type != nftables.ChainTypeFilter, c.Policy != nil && *c.Policy != nftables.ChainPolicyAccept:
-		return foreignHook
-	}
-	bridge := c.Table.Family == nftables.TableFamilyBridge
-	for _, base := range baseChains() {
-		forPorts := base.priority == portPriority || base.priority == keptPriority
-		if forPorts == bridge && base.priority == priorityOf(c) && *base.hook.netlink() == *c.Hooknum {
-			return base.hook
-		}
-	}
-	return foreignHook
 }
 
 // set returns a set of t by name, nil if there is none.

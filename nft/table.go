@@ -68,8 +68,6 @@ type Chain struct {
 	Hook     Hook
 	Priority int32 // of a base chain, such as hookPriority
 	Rules    []Rule
-	// Unknown marks a chain read from the kernel: its rules are refilled, not compared.
-	Unknown bool
 }
 
 // Priorities of base chains, after conntrack and DNAT and before Docker's and everybody's filters: answers

@@ -28,7 +28,7 @@ func (l *Loop) commit(state State) Outcome {
 	l.index.update(state, wanted.Guard)
 	l.committed = state
 	l.stands()
-	if _, good := l.Last(); good && outcome.Report.Adopted && outcome.Report.Changed {
+	if _, good := l.Last(); good && outcome.Report.Adopted { // also if a stranger has undone himself what he did
 		l.options.Repaired()
 	}
 	outcome.TapErr = l.options.Kernel.ApplyTap(BuildTap(state, outcome.Ruleset, l.tapSetting()))

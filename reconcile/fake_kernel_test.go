@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"net/netip"
+	"reflect"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ type fakeKernel struct {
 	tap     nft.Tap
 	exists  bool
 	known   bool // an error leaves open what the table holds
+	intact  bool // it holds what was applied last
 	err     error
 	tapErr  error
 	took    time.Duration
@@ -36,9 +38,10 @@ func (k *fakeKernel) Apply(r nft.Ruleset) (nft.Report, error) {
 	if err := r.Validate(); err != nil {
 		return nft.Report{}, err
 	}
-	k.applied = append(k.applied, r)
+	changed := !k.exists || !k.intact || !reflect.DeepEqual(k.applied[len(k.applied)-1], r)
+	k.applied, k.intact = append(k.applied, r), true
 	k.sets, k.exists, k.known = contentsOf(r), true, true
-	return nft.Report{Adopted: adopted, Changed: true, Took: k.took}, nil
+	return nft.Report{Adopted: adopted, Changed: changed, Took: k.took}, nil
 }
 
 func (k *fakeKernel) Learn(l []nft.Learned) error {
@@ -91,7 +94,14 @@ func (k *fakeKernel) tapped() nft.Tap {
 func (k *fakeKernel) flush() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sets, k.known = contents{}, false
+	k.sets, k.known, k.intact = contents{}, false, false
+}
+
+// undo is a stranger who has changed the table, and changed it back.
+func (k *fakeKernel) undo() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.known = false
 }
 
 func (k *fakeKernel) runs() int {

@@ -187,7 +187,7 @@ func TestATapThatCannotBeIsNotTheFencesAffair(t *testing.T) {
 	})
 }
 
-// TestARepairIsToldAtOnce, and a commit that repairs nothing is not.
+// TestARepairIsToldAtOnce, also of what a stranger has undone himself, and a commit that repairs nothing is not.
 func TestARepairIsToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
@@ -207,6 +207,13 @@ func TestARepairIsToldAtOnce(t *testing.T) {
 		synctest.Wait()
 		if told != 1 {
 			t.Errorf("told of %d repairs, want 1, while the Engine does not answer", told)
+		}
+		r.kernel.undo()
+		r.loop.Repair()
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if told != 2 {
+			t.Errorf("told of %d repairs, want 2, after one that a stranger has made", told)
 		}
 	})
 }

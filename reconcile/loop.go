@@ -303,7 +303,7 @@ func (l *Loop) note(o Outcome) {
 	switch {
 	case o.Err != nil && !sameError(last.Err, o.Err):
 		l.options.Logger.Error("reconcile failed; the table stays as it is", "err", o.Err)
-	case o.Err == nil && o.Report.Changed:
+	case o.Err == nil && (o.Report.Changed || o.Report.Adopted):
 		l.options.Logger.Info("table committed", "containers", len(o.Ruleset.Containers), "ops", o.Report.Ops,
 			"took", o.Report.Took, "adopted", o.Report.Adopted)
 	}

@@ -152,6 +152,7 @@ func TestAChangedTableIsRepairedWhileTheEngineDoesNotAnswer(t *testing.T) {
 		synctest.Wait()
 		r.engine.fail(errors.New("restarting"))
 		before := r.kernel.runs()
+		r.kernel.flush()
 		r.loop.Repair()
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()

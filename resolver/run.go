@@ -25,17 +25,20 @@ func (r *Resolver) Run(ctx context.Context, kick func()) error {
 	next := time.NewTimer(0)
 	defer next.Stop()
 	var queue []string
+	var looked time.Time
 	for busy, changed := 0, r.reload(); ; {
 		if changed {
 			kick()
 		}
-		queue = append(queue, r.due()...)
+		if now := time.Now(); len(queue) == 0 || now.Sub(looked) > lookEvery {
+			queue, looked = append(queue, r.due()...), now
+			next.Reset(r.idle())
+		}
 		for ; busy < parallel && len(queue) > 0; busy++ {
 			name := queue[0]
 			queue = queue[1:]
 			workers.Go(func() { r.work(ctx, name, results) })
 		}
-		next.Reset(r.idle())
 		changed = false
 		select {
 		case <-ctx.Done():
@@ -54,6 +57,10 @@ func (r *Resolver) Run(ctx context.Context, kick func()) error {
 		}
 	}
 }
+
+// lookEvery is the least time between two looks at all names while some of those due wait: of thousands, each answer would
+// have all looked at.
+const lookEvery = 10 * time.Millisecond
 
 // work asks for one name.
 func (r *Resolver) work(ctx context.Context, name string, results chan<- outcome) {

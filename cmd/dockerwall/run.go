@@ -109,6 +109,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 		return nil, err
 	}
 	config = features(config, f.kernel.Features())
+	f.kernel.Survey()
 	left, err := nft.ReadNames(nft.Options{})
 	fresh := err == nil && !left.Exists
 	if err != nil {
