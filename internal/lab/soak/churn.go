@@ -20,9 +20,9 @@ type life struct {
 
 // churn lets containers live in a slot, one after the other, each in another way.
 func (s *soak) churn(ctx context.Context, slot int) error {
-	pool := s.pool(40, 1) // names: what is remembered of each is bounded, and is to be there when it is warm
+	pool := s.pool(40, 1) // names, each with its own destinations: what is remembered of all is to be there when it is warm
 	return each(ctx, 500*time.Millisecond, func(i int) error {
-		n := (i*slots + slot) % 256
+		n := i%pool*slots + slot
 		l := &life{s: s, name: fmt.Sprintf("churn-%d-%d-%d", s.runs, slot, i%pool)}
 		to := fmt.Sprintf("198.18.254.%d", n)
 		spec := lab.RunSpec{

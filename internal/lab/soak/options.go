@@ -12,10 +12,11 @@ type options struct {
 }
 
 const (
-	// lasting is how long what was learned lives at least, and what lives beside it: from then on as much goes as comes.
-	lasting = 8 * time.Minute
+	// lasting is longer than what was learned lives at least, and than what is bounded takes to fill up: from then on as much
+	// goes as comes.
+	lasting = 12 * time.Minute
 	// long is the shortest load of which that is a part.
-	long = 20 * time.Minute
+	long = 30 * time.Minute
 )
 
 func (o options) check() error {
