@@ -12,7 +12,7 @@ GOLANGCI ?= v2.15.0
 NFPM     ?= v2.45.2
 ARCHES   ?= amd64 arm64 armv7
 
-.PHONY: help build run demo test check setup lint fuzz faults bench bench-dns soak screenshots nfpm deb rpm dist clean
+.PHONY: help build run demo test check setup lint fuzz faults bench bench-compare microbench bench-dns soak screenshots nfpm deb rpm dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -59,7 +59,13 @@ fuzz: ## every fuzz target, FUZZTIME each
 faults: setup ## break things under packets that are counted, as often as docs/faults.md says, and write its tables; half an hour (FAULTS=pattern)
 	$(GO) test -count=1 -timeout 180m -v -run '$(FAULTS)' ./cmd/dockerwall -args -faults -update
 
-bench: setup ## the benchmarks (BENCH=pattern)
+bench: setup ## the budgets measured side by side, in one table, in a quarter of an hour (BENCH=pattern ARGS='-json FILE')
+	@$(GO) run ./internal/lab/bench -bench '$(BENCH)' $(ARGS)
+
+bench-compare: setup ## what changed since `make bench ARGS='-json FILE'` (OLD=FILE, and NEW=FILE to compare without measuring)
+	@$(GO) run ./internal/lab/bench -bench '$(BENCH)' -old '$(OLD)' -new '$(NEW)' $(ARGS)
+
+microbench: setup ## Go's benchmarks of parts (BENCH=pattern)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
 
 bench-dns: ## what holding DNS answers costs, and what is lost without, side by side, in some minutes (ARGS=-json FILE)

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dockerwall/dockerwall/internal/lab"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,55 +44,6 @@ func (r Ruleset) with(c Container) Ruleset {
 }
 
 var fleetSizes = []int{10, 100, 1000, 5000}
-
-// BenchmarkFirstCommit makes the table where none is, and beside it loads its text with nft -f.
-func BenchmarkFirstCommit(b *testing.B) {
-	for _, n := range fleetSizes {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			r := fleet(n)
-			text := r.String()
-			var ours, nfts []time.Duration
-			for b.Loop() {
-				k := open(b, namespace(b))
-				start := time.Now()
-				apply(b, k, r)
-				ours = append(ours, time.Since(start))
-				other := namespace(b)
-				start = time.Now()
-				lab.Nft(b, other, text, "-f", "-")
-				nfts = append(nfts, time.Since(start))
-			}
-			report(b, ours, nfts)
-		})
-	}
-}
-
-// BenchmarkAddContainer adds one container to n, and beside it adds the same with nft -f.
-func BenchmarkAddContainer(b *testing.B) {
-	for _, n := range fleetSizes {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			r := fleet(n)
-			one, other := namespace(b), namespace(b)
-			k := open(b, one)
-			apply(b, k, r)
-			lab.Nft(b, other, r.String(), "-f", "-")
-			more := r.with(fleetContainer(n + 1))
-			plan, back := Diff(r.Table(), more.Table()).String(), Diff(more.Table(), r.Table()).String()
-			var ours, nfts []time.Duration
-			for b.Loop() {
-				start := time.Now()
-				apply(b, k, more)
-				ours = append(ours, time.Since(start))
-				apply(b, k, r)
-				start = time.Now()
-				lab.Nft(b, other, plan, "-f", "-")
-				nfts = append(nfts, time.Since(start))
-				lab.Nft(b, other, back, "-f", "-")
-			}
-			report(b, ours, nfts)
-		})
-	}
-}
 
 // fleetPort is the port of a fleet's container.
 func fleetPort(i int) Port {
@@ -166,66 +116,6 @@ func BenchmarkBridgedFrame(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkLearn adds one address to the name that all containers share, by the short path and by a
-// whole new ruleset.
-func BenchmarkLearn(b *testing.B) {
-	for _, n := range fleetSizes {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			r := fleet(n)
-			k := open(b, namespace(b))
-			apply(b, k, r)
-			var short, whole []time.Duration
-			next := netip.MustParseAddr("203.0.113.0")
-			for b.Loop() {
-				next = next.Next()
-				start := time.Now()
-				if err := k.Learn([]Learned{{Owner: "default", Addrs: []NamedAddr{{next, "a.example.org"}}}}); err != nil {
-					b.Fatal(err)
-				}
-				short = append(short, time.Since(start))
-				r.Sources = []Source{{Name: "default", Allow: Matches{Names: []NameSet{{Addrs: []NamedAddr{{next, "a.example.org"}}}}}}}
-				apply(b, k, r) // forgets the address before
-				next = next.Next()
-				r.Sources = []Source{{Name: "default", Allow: Matches{Names: []NameSet{{Addrs: []NamedAddr{{next.Prev(), "a.example.org"}, {next, "b.example.org"}}}}}}}
-				start = time.Now()
-				apply(b, k, r)
-				whole = append(whole, time.Since(start))
-			}
-			b.ReportMetric(median(short), "ms/learn")
-			b.ReportMetric(median(whole), "ms/apply")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
-// BenchmarkAdopt reads back a table of n containers and makes it equal to the same ruleset, as a
-// restart does.
-func BenchmarkAdopt(b *testing.B) {
-	for _, n := range fleetSizes {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			r := fleet(n)
-			var took []time.Duration
-			k := open(b, namespace(b))
-			apply(b, k, r)
-			for b.Loop() {
-				k.Invalidate()
-				start := time.Now()
-				apply(b, k, r)
-				took = append(took, time.Since(start))
-			}
-			b.ReportMetric(median(took), "ms/adopt")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
-func report(b *testing.B, ours, nfts []time.Duration) {
-	b.ReportMetric(median(ours), "ms/ours")
-	b.ReportMetric(median(nfts), "ms/nft")
-	b.ReportMetric(median(nfts)/median(ours), "nft:ours")
-	b.ReportMetric(0, "ns/op") // of both together, and so of no use
 }
 
 func median(took []time.Duration) float64 {
