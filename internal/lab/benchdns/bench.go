@@ -104,8 +104,8 @@ func (b *bench) turn(ctx context.Context, w way, round int) (samples []sample, e
 		return nil, err
 	}
 	defer func() {
-		if err = errors.Join(err, d.stop()); err != nil {
-			err = fmt.Errorf("%w; %s", err, d.tail())
+		if err = errors.Join(err, d.Stop()); err != nil {
+			err = fmt.Errorf("%w; the daemon's last words:\n%s", err, d.tail())
 		}
 	}()
 	if samples, err = b.samples(ctx, w, sample{Round: round, Way: w.name, Mode: mode}); err != nil {
@@ -135,7 +135,7 @@ func (b *bench) samples(ctx context.Context, w way, s sample) (all []sample, err
 
 // warm makes contacts that are not measured, until the daemon is seen to do with answers what the way is.
 func (b *bench) warm(ctx context.Context, w way) error {
-	return until(ctx, func() error {
+	return lab.Until(ctx, func() error {
 		if _, err := b.contacts(ctx, b.open, warmUp, 50); err != nil || w.hold == "" {
 			return err
 		}

@@ -11,12 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
-)
 
-// soon is how long may pass until a daemon is what was asked for, or gone.
-const soon = 15 * time.Second
+	"github.com/dockerwall/dockerwall/internal/lab"
+)
 
 // way is what becomes of DNS answers.
 type way struct {
@@ -44,8 +41,7 @@ func order(round int) []way {
 
 // daemon is a running `dockerwall run`, or one that has ended.
 type daemon struct {
-	cmd    *exec.Cmd
-	exited chan struct{}
+	*lab.Daemon
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -63,20 +59,7 @@ func (d *daemon) tail() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	lines := strings.SplitAfter(d.log.String(), "\n")
-	return "the daemon's last words:\n" + strings.Join(lines[max(0, len(lines)-15):], "")
-}
-
-// stop ends the daemon; its table stays.
-func (d *daemon) stop() error {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM) // an error: it has ended
-	select {
-	case <-d.exited:
-		return nil
-	case <-time.After(soon):
-		_ = d.cmd.Process.Kill()
-		<-d.exited
-		return fmt.Errorf("stop dockerwall: it went on for %v; %s", soon, d.tail())
-	}
+	return strings.Join(lines[max(0, len(lines)-15):], "")
 }
 
 // command is dockerwall on the lab's host, with none of this shell's settings.
@@ -87,42 +70,27 @@ func (b *bench) command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // start runs a daemon and returns it and its mode, once that is one of the way's.
-func (b *bench) start(ctx context.Context, w way) (*daemon, string, error) {
-	d := &daemon{cmd: b.command(context.WithoutCancel(ctx), "run", "--state-dir=off"), exited: make(chan struct{})}
-	d.cmd.Env = append(d.cmd.Env, "DOCKERWALL_DNS_HOLD="+w.hold)
-	d.cmd.Stderr = d
-	if err := d.cmd.Start(); err != nil {
-		return nil, "", fmt.Errorf("start dockerwall: %w", err)
+func (b *bench) start(ctx context.Context, w way) (d *daemon, mode string, err error) {
+	d = &daemon{}
+	cmd := b.command(context.WithoutCancel(ctx), "run", "--state-dir=off")
+	cmd.Env = append(cmd.Env, "DOCKERWALL_DNS_HOLD="+w.hold)
+	cmd.Stderr = d
+	if d.Daemon, err = lab.StartDaemon(cmd, d.tail); err != nil {
+		return nil, "", err
 	}
-	go func() {
-		_ = d.cmd.Wait()
-		close(d.exited)
-	}()
-	mode, err := b.becomes(ctx, d, w)
-	if err != nil {
-		return nil, "", errors.Join(fmt.Errorf("wait until dockerwall fences with DNS answers in mode %s: %w; %s",
-			strings.Join(w.modes, " or "), err, d.tail()), d.stop())
-	}
-	return d, mode, nil
-}
-
-// becomes waits until the daemon fences and has one of the way's modes.
-func (b *bench) becomes(ctx context.Context, d *daemon, w way) (mode string, err error) {
-	err = until(ctx, func() error {
-		select {
-		case <-d.exited:
-			return hopeless{errors.New("it ended")}
-		default:
-		}
-		if said, err := b.command(ctx, "health").CombinedOutput(); err != nil {
-			return fmt.Errorf("health: %w: %s", err, bytes.TrimSpace(said))
+	err = d.Becomes(ctx, func() error {
+		if err := lab.Succeeds(b.command(ctx, "health")); err != nil {
+			return err
 		}
 		if mode, err = b.mode(ctx); err == nil && !slices.Contains(w.modes, mode) {
 			err = fmt.Errorf("the mode is %q", mode)
 		}
 		return err
 	})
-	return mode, err
+	if err != nil {
+		return nil, "", errors.Join(fmt.Errorf("wait until dockerwall fences with DNS answers in mode %s: %w", strings.Join(w.modes, " or "), err), d.Stop())
+	}
+	return d, mode, nil
 }
 
 // mode is the daemon's, as its metrics say it.
@@ -180,24 +148,4 @@ func (b *bench) flush(ctx context.Context) error {
 		return fmt.Errorf("remove dockerwall's tables: %w", err)
 	}
 	return nil
-}
-
-// hopeless is an error that waiting does not mend.
-type hopeless struct{ error }
-
-// until tries again until f succeeds.
-func until(ctx context.Context, f func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, soon)
-	defer cancel()
-	for {
-		err := f()
-		if err == nil || errors.As(err, new(hopeless)) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }

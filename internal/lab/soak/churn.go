@@ -92,10 +92,10 @@ func (l *life) again(ctx context.Context, what string, commands ...[]string) err
 func (l *life) begins(ctx context.Context) error {
 	l.starts++
 	var results []lab.Result
-	err := until(ctx, func() error {
+	err := lab.Until(ctx, func() error {
 		out, err := l.s.docker.CLI(ctx, "logs", l.ID)
 		if err != nil {
-			return hopeless{err}
+			return lab.Hopeless{Err: err}
 		}
 		if results, err = lab.Results(out); err != nil || len(results) < 2*l.starts {
 			return fmt.Errorf("%d results of %d: %w", len(results), 2*l.starts, err)

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
 // clients asks all that can be asked, one after the other.
@@ -58,7 +60,7 @@ func exitCode(err error) int {
 // watch follows denials, each time for some seconds after the first.
 func (s *soak) watch(ctx context.Context) error {
 	return each(ctx, time.Second, func(int) error {
-		some, cancel := context.WithTimeout(ctx, soon)
+		some, cancel := context.WithTimeout(ctx, lab.Soon)
 		defer cancel()
 		cmd := s.command(some, "watch", "-o", "jsonl")
 		out, err := cmd.StdoutPipe()
@@ -79,7 +81,7 @@ func (s *soak) watch(ctx context.Context) error {
 			s.amiss("watch ends by itself after %d lines", n)
 		}
 		if ctx.Err() == nil && n == 0 {
-			s.amiss("watch says nothing for %v", soon)
+			s.amiss("watch says nothing for %v", lab.Soon)
 		}
 		s.count("denials watched", n)
 		return nil
@@ -89,7 +91,7 @@ func (s *soak) watch(ctx context.Context) error {
 // hangup has the daemon read everything anew.
 func (s *soak) hangup(ctx context.Context) error {
 	return each(ctx, max(time.Second, s.length/60), func(int) error {
-		if err := s.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := s.daemon.Signal(syscall.SIGHUP); err != nil {
 			return fmt.Errorf("send SIGHUP: %w", err)
 		}
 		s.count("SIGHUPs", 1)

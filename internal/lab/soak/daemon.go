@@ -3,19 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
 const (
-	// soon is how long may pass until something is what was asked for, or gone.
-	soon = 30 * time.Second
 	// stateDir and decisions are the host's own.
 	stateDir  = "/run/dockerwall/state"
 	decisions = "/run/dockerwall/decisions"
@@ -24,8 +22,7 @@ const (
 
 // daemon is a running `dockerwall run`, or one that has ended.
 type daemon struct {
-	cmd    *exec.Cmd
-	exited chan struct{}
+	*lab.Daemon
 
 	mu       sync.Mutex
 	bytes    int // that it logged
@@ -67,20 +64,7 @@ func (d *daemon) worries() (int, []string) {
 func (d *daemon) tail() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return "the daemon's last words:\n" + string(d.last)
-}
-
-// stop ends the daemon; its table stays.
-func (d *daemon) stop() error {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM) // an error: it has ended
-	select {
-	case <-d.exited:
-		return nil
-	case <-time.After(soon):
-		_ = d.cmd.Process.Kill()
-		<-d.exited
-		return fmt.Errorf("stop dockerwall: it went on for %v; %s", soon, d.tail())
-	}
+	return string(d.last)
 }
 
 // command is dockerwall on the lab's host, with none of this shell's settings.
@@ -92,52 +76,15 @@ func (s *soak) command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // start runs a daemon and waits until it is healthy.
-func (s *soak) start(ctx context.Context) error {
-	d := &daemon{cmd: s.command(context.WithoutCancel(ctx), "run", "--decision-log="+decisions), exited: make(chan struct{})}
-	d.cmd.Stderr = d
-	if err := d.cmd.Start(); err != nil {
-		return fmt.Errorf("start dockerwall: %w", err)
+func (s *soak) start(ctx context.Context) (err error) {
+	d := &daemon{}
+	cmd := s.command(context.WithoutCancel(ctx), "run", "--decision-log="+decisions)
+	cmd.Stderr = d
+	if d.Daemon, err = lab.StartDaemon(cmd, d.tail); err != nil {
+		return err
 	}
 	s.daemon = d
-	go func() {
-		_ = d.cmd.Wait()
-		close(d.exited)
-	}()
-	err := until(ctx, func() error {
-		select {
-		case <-d.exited:
-			return hopeless{errors.New("it ended")}
-		default:
-		}
-		if said, err := s.command(ctx, "health").CombinedOutput(); err != nil {
-			return fmt.Errorf("health: %w: %s", err, bytes.TrimSpace(said))
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("start dockerwall: %w; %s", err, d.tail())
-	}
-	return nil
-}
-
-// hopeless is an error that waiting does not mend.
-type hopeless struct{ error }
-
-// until tries again until f succeeds.
-func until(ctx context.Context, f func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, soon)
-	defer cancel()
-	for {
-		err := f()
-		if err == nil || errors.As(err, new(hopeless)) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	return d.Becomes(ctx, func() error { return lab.Succeeds(s.command(ctx, "health")) })
 }
 
 // version is what a program says of itself.

@@ -22,7 +22,7 @@ func (s *soak) sampling(ctx context.Context) (all []sample, err error) {
 	err = each(ctx, s.every, func(i int) error {
 		values, err := s.take(ctx)
 		select {
-		case <-s.daemon.exited:
+		case <-s.daemon.Exited:
 			return errors.New("the daemon ended")
 		default:
 		}

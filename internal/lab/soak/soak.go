@@ -71,7 +71,7 @@ func (s *soak) build(ctx context.Context, pkg string, path *string) error {
 func (s *soak) close() error {
 	var errs []error
 	if s.daemon != nil {
-		errs = append(errs, s.daemon.stop())
+		errs = append(errs, s.daemon.Stop())
 	}
 	if s.Lab != nil {
 		errs = append(errs, s.Close())
@@ -172,7 +172,7 @@ func (s *soak) soak(ctx context.Context) (report, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return report{}, fmt.Errorf("%w; %s", err, s.daemon.tail())
+		return report{}, fmt.Errorf("%w; the daemon's last words:\n%s", err, s.daemon.tail())
 	}
 	return s.conclude(ctx, r)
 }
@@ -233,9 +233,9 @@ func (s *soak) conclude(ctx context.Context, r report) (report, error) {
 
 // settled says whether the daemon is healthy and the table what a fresh build is, once nothing happens any more.
 func (s *soak) settled(ctx context.Context) error {
-	return until(ctx, func() error {
-		if out, err := s.command(ctx, "health").CombinedOutput(); err != nil {
-			return fmt.Errorf("health: %w: %s", err, out)
+	return lab.Until(ctx, func() error {
+		if err := lab.Succeeds(s.command(ctx, "health")); err != nil {
+			return err
 		}
 		if out, _ := s.command(ctx, "nft", "diff").Output(); len(out) > 0 {
 			return fmt.Errorf("the table is not what a fresh build is:\n%s", out)

@@ -41,7 +41,7 @@ func TestASoakOfSecondsIsFlatAndSeesALeak(t *testing.T) {
 	for _, what := range s.missing() {
 		t.Errorf("not one of: %s", what)
 	}
-	if err := s.daemon.stop(); err != nil {
+	if err := s.daemon.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	s.settings = []string{"DOCKERWALL_DRY_RUN=true"}
