@@ -52,7 +52,7 @@ func NewKeeper(o KeeperOptions) *Keeper {
 // Keep has what make makes written soon, unless something newer comes before. make is called from Run, one at a time. Keep
 // does not block.
 func (k *Keeper) Keep(make func() Saved) {
-	if k.options.Dir == "" {
+	if !k.Keeps() {
 		return
 	}
 	k.mu.Lock()
@@ -67,6 +67,9 @@ func (k *Keeper) again() {
 	default:
 	}
 }
+
+// Keeps says whether there is a file at all.
+func (k *Keeper) Keeps() bool { return k.options.Dir != "" }
 
 // Trust says that no container will come before the next boot: Docker has ended. Without, the last file that Run writes opens
 // nothing, since nobody follows any more whom it would speak for.
@@ -98,7 +101,7 @@ func (k *Keeper) Err() error {
 
 // Run writes until ctx is done, once more then, and returns nil.
 func (k *Keeper) Run(ctx context.Context) error {
-	if k.options.Dir == "" {
+	if !k.Keeps() {
 		<-ctx.Done()
 		return nil
 	}

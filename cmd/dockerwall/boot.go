@@ -236,7 +236,7 @@ const parting = 500 * time.Millisecond
 func (f *fence) untilLeft(parent context.Context) (ctx context.Context, ended func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stop := context.AfterFunc(parent, func() {
-		for end := time.Now().Add(parting); f.engine.Connected() && time.Now().Before(end); {
+		for end := time.Now().Add(parting); f.boot.Keeps() && f.engine.Connected() && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if !f.engine.Connected() && f.hearing.left(time.Now()) {
