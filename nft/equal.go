@@ -37,5 +37,5 @@ func (s Set) sameDefinition(t Set) bool {
 // equal says whether two chains hold the same rules.
 func (c Chain) equal(d Chain) bool {
 	return c.Name == d.Name && c.Hook == d.Hook && c.Priority == d.Priority &&
-		slices.EqualFunc(c.Rules, d.Rules, func(a, b Rule) bool { return a.text == b.text })
+		slices.EqualFunc(c.Rules, d.Rules, Rule.same)
 }

@@ -32,7 +32,7 @@ func (c *liveChain) chain(sets map[string]*liveSet, ours bool) Chain {
 		}
 	}
 	for _, r := range c.rules {
-		out.Rules = append(out.Rules, Rule{text: ruleText(r, sets)})
+		out.Rules = append(out.Rules, Rule{text: ruleText(r, sets), listed: r.at(unix.NFTA_RULE_EXPRESSIONS)})
 	}
 	return out
 }

@@ -124,6 +124,7 @@ type Rule struct {
 	text    string
 	clauses []clause
 	why     *origin // for people; nil if no token asks for it
+	listed  []byte  // the expressions as the kernel lists them, of a rule read from it
 }
 
 // rule joins clauses; empty ones are left out.
