@@ -27,13 +27,13 @@ type box struct {
 }
 
 // labelled runs a container on network web with a label dockerwall.outbound.
-func (w *world) labelled(t *testing.T, outbound string) *box {
+func (w *world) labelled(t testing.TB, outbound string) *box {
 	t.Helper()
 	return w.run(t, lab.RunSpec{Network: web, Labels: map[string]string{"dockerwall.outbound": outbound}})
 }
 
 // run starts a container, which sleeps unless told otherwise. It ends with the lab.
-func (w *world) run(t *testing.T, spec lab.RunSpec) *box {
+func (w *world) run(t testing.TB, spec lab.RunSpec) *box {
 	t.Helper()
 	if spec.Cmd == nil {
 		spec.Cmd = []string{"sleep"}
@@ -48,7 +48,7 @@ func (w *world) run(t *testing.T, spec lab.RunSpec) *box {
 }
 
 // enter opens the container's namespace, again after a restart.
-func (b *box) enter(t *testing.T) {
+func (b *box) enter(t testing.TB) {
 	t.Helper()
 	ns, err := b.Namespace(t.Context())
 	if err != nil {
@@ -58,7 +58,7 @@ func (b *box) enter(t *testing.T) {
 	t.Cleanup(func() { _ = ns.Close() })
 }
 
-func (b *box) addr(t *testing.T, network string) netip.Addr {
+func (b *box) addr(t testing.TB, network string) netip.Addr {
 	t.Helper()
 	a, err := b.Addr(t.Context(), network)
 	if err != nil {
@@ -154,7 +154,7 @@ func (w *world) arrived(a act) uint64 {
 }
 
 // reaches fails unless each act succeeds within the time that names and events take.
-func (b *box) reaches(t *testing.T, acts ...act) {
+func (b *box) reaches(t testing.TB, acts ...act) {
 	t.Helper()
 	each(acts, func(a act) {
 		var r lab.Result

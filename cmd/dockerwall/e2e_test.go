@@ -51,7 +51,7 @@ func newWorld(t *testing.T, options lab.DockerOptions) *world {
 }
 
 // anotherWorld is newWorld for a test that has one already.
-func anotherWorld(t *testing.T, options lab.DockerOptions) *world {
+func anotherWorld(t testing.TB, options lab.DockerOptions) *world {
 	t.Helper()
 	w := &world{Lab: lab.ForTest(t)}
 	w.binary, w.probe = programs(t)
@@ -64,7 +64,7 @@ func anotherWorld(t *testing.T, options lab.DockerOptions) *world {
 	return w
 }
 
-func programs(t *testing.T) (binary, probe string) {
+func programs(t testing.TB) (binary, probe string) {
 	t.Helper()
 	p, err := built()
 	if err != nil {
@@ -91,7 +91,7 @@ var built = sync.OnceValues(func() (paths [2]string, err error) {
 })
 
 // network makes one and returns the name of its bridge.
-func (w *world) network(t *testing.T, name, v4, v6 string) string {
+func (w *world) network(t testing.TB, name, v4, v6 string) string {
 	t.Helper()
 	args := []string{"network", "create", "--subnet=" + v4}
 	if v6 != "" {
@@ -101,7 +101,7 @@ func (w *world) network(t *testing.T, name, v4, v6 string) string {
 }
 
 // docker runs the docker program and returns what it prints.
-func (w *world) docker(t *testing.T, args ...string) string {
+func (w *world) docker(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := w.engine.CLI(t.Context(), args...)
 	if err != nil {
@@ -111,7 +111,7 @@ func (w *world) docker(t *testing.T, args ...string) string {
 }
 
 // host runs a program on the host and returns what it prints, both streams.
-func (w *world) host(t *testing.T, name string, args ...string) string {
+func (w *world) host(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := w.HostCommand(t.Context(), name, args...).CombinedOutput()
 	if err != nil {
@@ -161,7 +161,7 @@ func (w *world) command(ctx context.Context, settings ...string) *exec.Cmd {
 }
 
 // launch starts a daemon and does not wait for it. Without a command among the settings it is "run".
-func (w *world) launch(t *testing.T, settings ...string) *wall {
+func (w *world) launch(t testing.TB, settings ...string) *wall {
 	t.Helper()
 	if !slices.ContainsFunc(settings, func(s string) bool { return s == "run" || strings.HasPrefix(s, "-") }) {
 		settings = append(settings, "run")
@@ -170,7 +170,7 @@ func (w *world) launch(t *testing.T, settings ...string) *wall {
 }
 
 // begin starts a daemon's command; it ends with the test.
-func begin(t *testing.T, cmd *exec.Cmd) *wall {
+func begin(t testing.TB, cmd *exec.Cmd) *wall {
 	t.Helper()
 	d := &wall{cmd: cmd, exited: make(chan struct{})}
 	d.cmd.Stderr = &d.log
@@ -196,14 +196,14 @@ func tail(text string) string {
 }
 
 // start starts a daemon and waits until it says that it is healthy.
-func (w *world) start(t *testing.T, settings ...string) *wall {
+func (w *world) start(t testing.TB, settings ...string) *wall {
 	t.Helper()
 	d := w.launch(t, settings...)
 	w.healthy(t, d)
 	return d
 }
 
-func (w *world) healthy(t *testing.T, d *wall) {
+func (w *world) healthy(t testing.TB, d *wall) {
 	t.Helper()
 	eventually(t, func() error {
 		select {
@@ -228,7 +228,7 @@ func (d *wall) signal(s unix.Signal) {
 }
 
 // code waits for the daemon's end and returns its exit code.
-func (d *wall) code(t *testing.T) int {
+func (d *wall) code(t testing.TB) int {
 	t.Helper()
 	select {
 	case <-d.exited:
@@ -240,7 +240,7 @@ func (d *wall) code(t *testing.T) int {
 }
 
 // says waits until all of the words stand in the log, in one line.
-func (d *wall) says(t *testing.T, words ...string) {
+func (d *wall) says(t testing.TB, words ...string) {
 	t.Helper()
 	eventually(t, func() error {
 		for line := range strings.Lines(d.log.String()) {

@@ -21,17 +21,18 @@ import (
 
 const crowded = 1000 // containers
 
-// crowd is a host whose Engine lists a thousand containers, of which a few are there and send.
+// crowd is a host whose Engine lists so many containers, of which the first three are there and send.
 type crowd struct {
 	*world
 	engine *dockertest.Engine
 	boxes  []*box
+	n      int
 }
 
-// newCrowd gives each container twenty addresses: ten of its label, ten of a name of its own.
-func newCrowd(t *testing.T) *crowd {
+// newCrowd gives each of at most 5,000 containers twenty addresses: ten of its label, ten of a name of its own.
+func newCrowd(t testing.TB, n int) *crowd {
 	t.Helper()
-	c := &crowd{world: &world{Lab: lab.ForTest(t)}, engine: dockertest.New(t)}
+	c := &crowd{world: &world{Lab: lab.ForTest(t)}, engine: dockertest.New(t), n: n}
 	c.binary, c.probe = programs(t)
 	id := dockertest.ID("crowd")
 	network := docker.Network{
@@ -48,7 +49,7 @@ func newCrowd(t *testing.T) *crowd {
 		}
 		return a
 	})
-	for i := range crowded {
+	for i := range n {
 		name := fmt.Sprintf("c%d", i)
 		label := name + ".crowd.example"
 		for j := range 10 {
@@ -72,7 +73,7 @@ func newCrowd(t *testing.T) *crowd {
 }
 
 // plug puts a container's namespace on a bridge.
-func (c *crowd) plug(t *testing.T, name, bridge string, addr netip.Addr, mac string) *box {
+func (c *crowd) plug(t testing.TB, name, bridge string, addr netip.Addr, mac string) *box {
 	t.Helper()
 	ns := lab.NamespaceForTest(t)
 	c.host(t, "sh", "-c", `ip link add "v$1" type veth peer name "e$1" && ip link set "v$1" master "$2" up && ip link set "e$1" address "$4" && ip link set "e$1" netns "$3"`,
@@ -85,7 +86,7 @@ func (c *crowd) plug(t *testing.T, name, bridge string, addr netip.Addr, mac str
 }
 
 // whole starts a daemon, and returns how long it took until the table was adopted and compared.
-func (c *crowd) whole(t *testing.T) (*wall, time.Duration) {
+func (c *crowd) whole(t testing.TB) (*wall, time.Duration) {
 	t.Helper()
 	began := time.Now()
 	d := c.launch(t, "DOCKER_HOST="+c.engine.Host())
@@ -93,12 +94,12 @@ func (c *crowd) whole(t *testing.T) (*wall, time.Duration) {
 	eventually(t, func() error {
 		for line := range strings.Lines(d.log.String()) {
 			stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
-			if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil && strings.Contains(rest, "table committed") && strings.Contains(rest, "containers="+strconv.Itoa(crowded)) {
+			if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil && strings.Contains(rest, "table committed") && strings.Contains(rest, "containers="+strconv.Itoa(c.n)) {
 				took = at.Sub(began)
 				return nil
 			}
 		}
-		return fmt.Errorf("no table of %d containers yet", crowded)
+		return fmt.Errorf("no table of %d containers yet", c.n)
 	})
 	return d, took
 }
@@ -106,7 +107,7 @@ func (c *crowd) whole(t *testing.T) (*wall, time.Duration) {
 // TestFaultAThousandContainersAreTakenOver ends the daemon and starts it again while containers send.
 func TestFaultAThousandContainersAreTakenOver(t *testing.T) {
 	t.Parallel()
-	c := newCrowd(t)
+	c := newCrowd(t, crowded)
 	d, first := c.whole(t)
 	p := c.prober(t)
 	for i, b := range c.boxes {
@@ -147,7 +148,7 @@ func TestFaultAThousandContainersAreTakenOver(t *testing.T) {
 
 // counted are what the metrics say of each container that sends. A scrape of so many is longer than a page that a
 // namespace gets.
-func (c *crowd) counted(t *testing.T) map[string]float64 {
+func (c *crowd) counted(t testing.TB) map[string]float64 {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: c.Host.Dial}}
 	answer, err := client.Get("http://127.0.0.1:50000/metrics")

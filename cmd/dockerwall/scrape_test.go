@@ -16,7 +16,7 @@ import (
 // scrape is what the daemon's metrics say, summed over the series that have all of the labels NAME=value.
 type scrape map[string]*dto.MetricFamily
 
-func (w *world) scrape(t *testing.T) scrape {
+func (w *world) scrape(t testing.TB) scrape {
 	t.Helper()
 	body := w.exposition(t)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -28,7 +28,7 @@ func (w *world) scrape(t *testing.T) scrape {
 }
 
 // exposition is a scrape as it comes.
-func (w *world) exposition(t *testing.T) string {
+func (w *world) exposition(t testing.TB) string {
 	t.Helper()
 	body, err := w.Host.Get(t.Context(), "http://127.0.0.1:50000/metrics")
 	if err != nil {

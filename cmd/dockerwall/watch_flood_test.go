@@ -97,7 +97,7 @@ func (b *box) pour(t *testing.T, to string, ports, seconds, perSecond int) {
 }
 
 // cpuOf is the time that a process has used, user's and system's (proc(5), stat).
-func cpuOf(t *testing.T, pid int) time.Duration {
+func cpuOf(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
