@@ -23,4 +23,6 @@ if [ "$("$go" env GOARCH)" = arm ]; then
 fi
 out=$1
 shift
-exec "$go" build "$@" -trimpath -ldflags "$ldflags" -o "$out" ./cmd/dockerwall
+
+# Nothing here speaks HTTP/2: neither the Docker client, nor metrics and API, which are plain HTTP. Half a MB.
+exec "$go" build "$@" -trimpath -tags nethttpomithttp2 -ldflags "$ldflags" -o "$out" ./cmd/dockerwall

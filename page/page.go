@@ -2,21 +2,12 @@ package page
 
 import (
 	"crypto/sha256"
-	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"io"
 	"time"
 
 	"github.com/dockerwall/dockerwall/api"
-)
-
-var (
-	//go:embed page.html
-	document string
-	//go:embed page.css
-	style string
 )
 
 // Page is what one page shows. A part that is nil is said to be not available.
@@ -30,12 +21,10 @@ type Page struct {
 
 // Render writes the page as HTML in UTF-8. It writes nothing but errors of w's when w fails.
 func Render(w io.Writer, p Page) error {
-	t, err := template.New("page").Parse(document)
-	if err != nil {
-		return fmt.Errorf("parse the page: %w", err)
-	}
-	if err := t.Execute(w, newView(p)); err != nil {
-		return fmt.Errorf("render the page: %w", err)
+	to := newWriter(w)
+	to.document(newView(p))
+	if err := to.out.Flush(); err != nil {
+		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
 }

@@ -159,8 +159,8 @@ func fill(v reflect.Value, text string) {
 	}
 }
 
-// markup are the elements and attributes of a document, each once.
-func markup(t testing.TB, document []byte) map[string]bool {
+// elements are the elements and attributes of a document, each once.
+func elements(t testing.TB, document []byte) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
 	drawing := regexp.MustCompile(`^(M\d+ \d+v-\d+)*$`)
@@ -195,7 +195,7 @@ func known(t testing.TB) map[string]bool {
 	dry.Suggestions[0].Outbound = strings.Repeat("x", maxOutbound+1)
 	fill(reflect.ValueOf(&filled), "x")
 	for _, p := range []Page{live, dry, filled, crowd(1000), {}, {Status: &api.Status{State: api.DryRun}}} {
-		for m := range markup(t, rendered(t, p)) {
+		for m := range elements(t, rendered(t, p)) {
 			out[m] = true
 		}
 	}
@@ -207,7 +207,7 @@ func hostile(t testing.TB, known map[string]bool, base Page, text string) {
 	t.Helper()
 	fill(reflect.ValueOf(&base), text)
 	document := rendered(t, base)
-	for m := range markup(t, document) {
+	for m := range elements(t, document) {
 		if !known[m] {
 			t.Errorf("%q makes %s", text, m)
 		}
@@ -243,7 +243,7 @@ func hostileOnce(t testing.TB, known map[string]bool, p Page, text string) {
 		p.Denials[i].Names, p.Denials[i].Token = []string{text}, text
 	}
 	document := rendered(t, p)
-	for m := range markup(t, document) {
+	for m := range elements(t, document) {
 		if !known[m] && m != `<span class=bad>` {
 			t.Errorf("%q makes %s", text, m)
 		}

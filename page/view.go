@@ -2,15 +2,13 @@ package page
 
 import (
 	"fmt"
-	"html/template"
 	"strings"
 
 	"github.com/dockerwall/dockerwall/api"
 )
 
-// view is what the template prints: texts that are cleaned and cut already.
+// view is what the document shows: texts that are cleaned and cut already.
 type view struct {
-	Style template.CSS
 	Title string
 	Live  bool
 	At    string
@@ -47,7 +45,7 @@ const (
 
 func newView(p Page) view {
 	v := view{
-		Style: template.CSS(style), Title: "dockerwall", Live: p.Live, At: p.Now.UTC().Format("2006-01-02 15:04:05 UTC"),
+		Title: "dockerwall", Live: p.Live, At: p.Now.UTC().Format("2006-01-02 15:04:05 UTC"),
 		State: state{"STATUS NOT AVAILABLE", "idle"}, DenialsKnown: p.Denials != nil, SuggestionsKnown: p.Suggestions != nil,
 	}
 	v.Denials, v.DenialsMore = denials(p.Denials, p.Now)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -37,20 +38,22 @@ func buildInfo() build {
 	return out
 }
 
-// text is for people.
-func (b build) text() string { return "dockerwall " + b.Version + " " + b.Go }
+// printVersion is for people.
+func printVersion(w io.Writer) error {
+	b := buildInfo()
+	_, err := fmt.Fprintln(w, "dockerwall", b.Version, b.Go)
+	return err
+}
 
 func newVersion(env environment) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			info := buildInfo()
 			if format == "json" {
-				return json.NewEncoder(env.out).Encode(info)
+				return json.NewEncoder(env.out).Encode(buildInfo())
 			}
-			_, err := fmt.Fprintln(env.out, info.text())
-			return err
+			return printVersion(env.out)
 		},
 	}
 	outputFlag(c, &format, "text", "json")
