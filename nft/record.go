@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/mdlayher/netlink"
@@ -43,6 +44,9 @@ func (k *Kernel) recordOf(conn *netlink.Conn, id string) ([]Denial, error) {
 			continue
 		}
 		messages, err := conn.Execute(dumpRequest(unix.NFPROTO_INET, unix.NFT_MSG_GETSETELEM, TableName, name))
+		if errors.Is(err, unix.ENOENT) && !k.lastSet(name) { // it went meanwhile
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
