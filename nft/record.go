@@ -39,14 +39,7 @@ func (k *Kernel) Records(ids []string) (map[string][]Denial, error) {
 func (k *Kernel) recordOf(conn *netlink.Conn, id string) ([]Denial, error) {
 	var out []Denial
 	for _, f := range families() {
-		name := deniedSet(chainOf(id), f).Name
-		if !k.lastSet(name) {
-			continue
-		}
-		messages, err := conn.Execute(dumpRequest(unix.NFPROTO_INET, unix.NFT_MSG_GETSETELEM, TableName, name))
-		if errors.Is(err, unix.ENOENT) && !k.lastSet(name) { // it went meanwhile
-			continue
-		}
+		messages, err := k.dumpLast(conn, deniedSet(chainOf(id), f).Name)
 		if err != nil {
 			return nil, err
 		}
@@ -55,6 +48,21 @@ func (k *Kernel) recordOf(conn *netlink.Conn, id string) ([]Denial, error) {
 		}
 	}
 	return out, nil
+}
+
+// dumpLast lists the elements of a set; none where the table has none of that name. It may go, and come back, between the
+// two questions.
+func (k *Kernel) dumpLast(conn *netlink.Conn, name string) (messages []netlink.Message, err error) {
+	for range readAttempts {
+		if !k.lastSet(name) {
+			return nil, nil
+		}
+		messages, err = conn.Execute(dumpRequest(unix.NFPROTO_INET, unix.NFT_MSG_GETSETELEM, TableName, name))
+		if !errors.Is(err, unix.ENOENT) {
+			break
+		}
+	}
+	return messages, err
 }
 
 func (k *Kernel) lastSet(name string) bool {
