@@ -110,3 +110,21 @@ func TestStrangersChangesAreRepaired(t *testing.T) {
 		}
 	}
 }
+
+// TestATableThatWasPutToSleepIsWoken, and that is a change, though nothing in it differs.
+func TestATableThatWasPutToSleepIsWoken(t *testing.T) {
+	r := sample()
+	n := loaded(t, r)
+	k := open(t, n)
+	apply(t, k, r)
+	lab.Nft(t, n, "", "add", "table", "inet", TableName, "{ flags dormant; }")
+	for _, asleep := range []bool{true, false} {
+		k.Invalidate()
+		if report := apply(t, k, r); report.Changed != asleep || report.Ops != 0 {
+			t.Errorf("asleep %v: %+v", asleep, report)
+		}
+		if fences, err := k.Fences(); err != nil || !fences {
+			t.Errorf("%v, it fences: %v", err, fences)
+		}
+	}
+}

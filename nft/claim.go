@@ -11,27 +11,28 @@ import (
 
 // claim returns a table as it is to be named in a batch: owned and persistent where the kernel has both flags,
 // so that nobody else can change it while we live and it stays when we do not. A table that stands
-// keeps its flags, which cannot be added later, but one that a daemon has left can be owned again.
-func (k *Kernel) claim(table *nftables.Table) (*nftables.Table, error) {
+// keeps its flags, which cannot be added later, but one that a daemon has left can be owned again, and one that a stranger
+// has put to sleep is woken.
+func (k *Kernel) claim(table *nftables.Table) (named *nftables.Table, asleep bool, err error) {
 	if k.features.Owner {
 		table.Flags = nftables.TableFlagOwner | nftables.TableFlagPersist
 	}
 	standing, err := k.standing(table.Family)
 	if err != nil || standing == nil {
-		return table, err
+		return table, false, err
 	}
-	table.Flags = standing.Flags &^ nftables.TableFlagDormant // a stranger may have put it to sleep
+	table.Flags = standing.Flags &^ nftables.TableFlagDormant
 	if standing.Flags&nftables.TableFlagPersist != 0 {
 		table.Flags |= nftables.TableFlagOwner // of one whose owner has died (nf_tables_api.c, nft_table_is_orphan)
 	}
 	port, err := k.conn.GetPortID()
 	if err != nil {
-		return nil, fmt.Errorf("read netlink port: %w", err)
+		return nil, false, fmt.Errorf("read netlink port: %w", err)
 	}
 	if standing.Flags&nftables.TableFlagOwner != 0 && standing.Owner != 0 && standing.Owner != port {
-		return nil, fmt.Errorf("%w (netlink port %d)", ErrOwned, standing.Owner)
+		return nil, false, fmt.Errorf("%w (netlink port %d)", ErrOwned, standing.Owner)
 	}
-	return table, nil
+	return table, standing.Flags&nftables.TableFlagDormant != 0, nil
 }
 
 // Owner is the netlink port of another process that owns the table, 0 if none does: no table, one without owner, one whose

@@ -41,7 +41,7 @@ func TestADaemonThatDiesBetweenBatches(t *testing.T) {
 func diesAfter(t *testing.T, k *Kernel, r Ruleset, batches int) {
 	t.Helper()
 	plan := Diff(k.last.table, r.Table())
-	names, err := k.names(false, k.last.table, r.Table())
+	names, _, err := k.names(false, k.last.table, r.Table())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,11 +128,11 @@ func (k *Kernel) apply(next compiled) (Report, error) {
 		}
 	}
 	plan := Diff(old, next.table)
-	report.Changed = !plan.Empty()
-	names, err := k.names(claim, old, next.table)
+	names, woken, err := k.names(claim, old, next.table)
 	if err != nil {
 		return report, err
 	}
+	report.Changed = woken || !plan.Empty()
 	for _, batch := range [][]Op{plan.Prepare, plan.Commit, plan.Cleanup} {
 		if len(batch) == 0 && len(names) == 0 {
 			continue
@@ -157,9 +157,8 @@ func (k *Kernel) undo(prepared []Op) {
 }
 
 // names returns the tables to name in the first batch of a change: with claim those that were read back, and the one
-// for ports if it is to be made.
-func (k *Kernel) names(claim bool, old, wanted Table) ([]*nftables.Table, error) {
-	var wants []*nftables.Table
+// for ports if it is to be made. Woken says that naming one makes a table look at packets again.
+func (k *Kernel) names(claim bool, old, wanted Table) (wants []*nftables.Table, woken bool, err error) {
 	if claim {
 		wants = append(wants, ours())
 	}
@@ -167,12 +166,13 @@ func (k *Kernel) names(claim bool, old, wanted Table) ([]*nftables.Table, error)
 		wants = append(wants, portsTable())
 	}
 	for i, table := range wants {
-		var err error
-		if wants[i], err = k.claim(table); err != nil {
-			return nil, err
+		asleep := false
+		if wants[i], asleep, err = k.claim(table); err != nil {
+			return nil, false, err
 		}
+		woken = woken || asleep
 	}
-	return wants, nil
+	return wants, woken, nil
 }
 
 // commit sends one batch; it names tables first, which makes them or takes them over.
@@ -246,7 +246,7 @@ func (k *Kernel) removeTables() error {
 		if standing == nil {
 			continue
 		}
-		if table, err = k.claim(table); err != nil {
+		if table, _, err = k.claim(table); err != nil {
 			return err
 		}
 		claimed = append(claimed, table)
