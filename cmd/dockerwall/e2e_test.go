@@ -255,6 +255,12 @@ func (d *wall) says(t testing.TB, words ...string) {
 // eventually polls until check is content, and fails with its last error.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
+	within(t, patience, check)
+}
+
+// within is eventually with another patience.
+func within(t testing.TB, patience time.Duration, check func() error) {
+	t.Helper()
 	end := time.Now().Add(patience)
 	for {
 		err := check()

@@ -91,7 +91,7 @@ func (c *crowd) whole(t testing.TB) (*wall, time.Duration) {
 	began := time.Now()
 	d := c.launch(t, "DOCKER_HOST="+c.engine.Host())
 	var took time.Duration
-	eventually(t, func() error {
+	within(t, patience*time.Duration(1+c.n/crowded), func() error {
 		for line := range strings.Lines(d.log.String()) {
 			stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
 			if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil && strings.Contains(rest, "table committed") && strings.Contains(rest, "containers="+strconv.Itoa(c.n)) {
