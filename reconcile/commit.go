@@ -111,6 +111,9 @@ func (l *Loop) announce(next nft.Ruleset) {
 			leaving = append(leaving, c)
 			continue
 		}
+		if slices.Equal(c.Endpoints, next.Containers[i].Endpoints) { // as nearly all of them are
+			continue
+		}
 		stay := func(e nft.Endpoint) bool { return slices.Contains(next.Containers[i].Endpoints, e) }
 		if c.Endpoints = slices.DeleteFunc(slices.Clone(c.Endpoints), stay); len(c.Endpoints) > 0 {
 			losing = append(losing, c)

@@ -91,6 +91,7 @@ type Cache struct {
 type entry struct {
 	allowed  bool
 	leases   map[netip.Addr]lease
+	sorted   []netip.Addr // the addresses of leases; nil when some came or went since
 	due      time.Time // when to ask (again)
 	asking   bool      // handed out by Due, no result yet
 	failures [2]int    // consecutive, by family

@@ -67,6 +67,9 @@ func (e *entry) extend(r Record, now time.Time) (fresh bool) {
 		expires = old.expires
 	}
 	e.leases[r.Addr] = lease{expires: expires, current: true}
+	if !known {
+		e.sorted = nil
+	}
 	return !known
 }
 
@@ -84,10 +87,14 @@ func (e *entry) held(addr netip.Addr, l lease) bool {
 	return !e.cold && l.current && e.failures[index(addr)] < enough
 }
 
-// live is the addresses, sorted. One whose lifetime is over counts until prune takes it away, which is not before it
-// is known whether a flow uses it.
+// live is the addresses, sorted; nil of none. One whose lifetime is over counts until prune takes it away, which is not
+// before it is known whether a flow uses it. The slice is shared and must not be changed: who has a thousand names asks for
+// all of them at each commit.
 func (e *entry) live() []netip.Addr {
-	return slices.SortedFunc(maps.Keys(e.leases), netip.Addr.Compare)
+	if e.sorted == nil {
+		e.sorted = slices.Clip(slices.SortedFunc(maps.Keys(e.leases), netip.Addr.Compare))
+	}
+	return e.sorted
 }
 
 // lapsed is the addresses whose lifetime is over.
@@ -112,7 +119,7 @@ func (e *entry) prune(now time.Time, used map[netip.Addr]bool) (changed bool) {
 			continue
 		}
 		delete(e.leases, addr)
-		changed = true
+		e.sorted, changed = nil, true
 	}
 	return changed
 }
@@ -141,6 +148,7 @@ func (e *entry) shrink(most int, heard []Record) (evicted uint64) {
 	for _, addr := range victims[:over] {
 		delete(e.leases, addr)
 	}
+	e.sorted = nil
 	return uint64(over)
 }
 

@@ -146,7 +146,7 @@ func (r *Resolver) wantBelow(w Wanted, now time.Time) {
 }
 
 // Names is the addresses of every wanted name, sorted; none when nothing is known (yet). They
-// are not guarded: see Guard.
+// are not guarded: see Guard. The slices are shared and must not be changed.
 func (r *Resolver) Names() map[string][]netip.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
