@@ -33,6 +33,7 @@ type remembered struct {
 	// ownerless says that the table has no owner though it could: asking the kernel would wait for a commit.
 	ownerless atomic.Bool
 	hidden    atomic.Bool // it was said that services of a swarm are
+	runs      atomic.Int64
 
 	mu      sync.Mutex
 	applied time.Time // when the table was last committed
@@ -43,6 +44,7 @@ type remembered struct {
 
 // committed notes when the table changed, and that who was to go is gone; a commit that fails is tried again.
 func (r *remembered) committed(o reconcile.Outcome) {
+	r.runs.Add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	leaving := r.leaving
