@@ -78,6 +78,13 @@ func (k *fakeKernel) fail(err error) {
 	k.err = err
 }
 
+// take makes commits say that they took so long.
+func (k *fakeKernel) take(d time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.took = d
+}
+
 func (k *fakeKernel) failTap(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -197,11 +197,12 @@ func (l *Loop) Run(ctx context.Context) error {
 			continue
 		}
 		failures = 0
+		ended := time.Now()
 		if !l.await(ctx, resync.C) {
 			return nil
 		}
-		// A busy host may kick without end: leave as much time between runs as one takes.
-		wait = max(l.options.Settle, min(outcome.Report.Took, 5*time.Millisecond))
+		// A busy host may kick without end: leave as much time between runs as one takes. After a rest that has passed.
+		wait = max(l.options.Settle, min(outcome.Report.Took, 5*time.Millisecond)-time.Since(ended))
 	}
 }
 

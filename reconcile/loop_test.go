@@ -47,18 +47,36 @@ func TestKicksWithoutEndDoNotStarveARun(t *testing.T) {
 }
 
 func TestAKickRunsWithinTheSettleTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, Config{})
-		defer r.stop()
-		time.Sleep(time.Second)
-		before := r.kernel.runs()
-		r.loop.Kick()
-		time.Sleep(time.Millisecond)
-		synctest.Wait()
-		if n := r.kernel.runs() - before; n != 1 {
-			t.Errorf("%d runs after the settle time, want 1", n)
-		}
-	})
+	for name, tt := range map[string]struct {
+		took, rest, want time.Duration // of the commit before, since it ended, and until the next run begins
+	}{
+		"after a rest":                           {0, time.Second, time.Millisecond},
+		"after a rest, though commits take long": {4 * time.Millisecond, time.Second, time.Millisecond},
+		"and as long after a commit as it took":  {4 * time.Millisecond, 0, 4 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := start(t, Config{})
+				defer r.stop()
+				synctest.Wait()
+				r.kernel.take(tt.took)
+				r.loop.Kick()
+				for n := r.kernel.runs(); r.kernel.runs() == n; synctest.Wait() {
+					time.Sleep(50 * time.Microsecond)
+				}
+				time.Sleep(tt.rest)
+				listed, _ := r.engine.counts()
+				kicked, now := time.Now(), listed
+				for r.loop.Kick(); now == listed && time.Since(kicked) < time.Second; now, _ = r.engine.counts() {
+					time.Sleep(50 * time.Microsecond)
+					synctest.Wait()
+				}
+				if got := time.Since(kicked); got < tt.want-100*time.Microsecond || got > tt.want+100*time.Microsecond {
+					t.Errorf("%v after the kick, want %v", got, tt.want)
+				}
+			})
+		})
+	}
 }
 
 func TestAFailureIsRetriedWithBackOffAndAKickEndsTheWait(t *testing.T) {
