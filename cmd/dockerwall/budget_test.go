@@ -130,15 +130,15 @@ func processTime(tb testing.TB, pid int) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// resident is VmRSS, or another line of /proc/PID/status, in MB of 10⁶ bytes.
-func resident(tb testing.TB, pid int) float64 {
+// memory is a line of /proc/PID/status in MB of 10⁶ bytes: VmRSS, or RssAnon, which has nothing of the program's file.
+func memory(tb testing.TB, pid int, line string) float64 {
 	tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, _ := strings.Cut(line, ":"); name == "VmRSS" {
+	for l := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(l, ":"); name == line {
 			kB, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
 			if err != nil {
 				tb.Fatal(err)
@@ -146,6 +146,6 @@ func resident(tb testing.TB, pid int) float64 {
 			return float64(kB) * 1024 / 1e6
 		}
 	}
-	tb.Fatal("no VmRSS")
+	tb.Fatalf("no %s", line)
 	return 0
 }
