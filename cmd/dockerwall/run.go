@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -207,7 +206,7 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.watchBridges(ctx) })
 	g.Go(func() error { return f.watchPorts(ctx) })
 	g.Go(func() error { return f.beat(ctx) })
-	g.Go(func() error { return rest(ctx, f.noted.runs.Load, debug.FreeOSMemory) })
+	g.Go(func() error { return rest(ctx, f.restOptions()) })
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.observer.Run(ctx) })
