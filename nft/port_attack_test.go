@@ -35,6 +35,9 @@ func attacks() map[string]attack {
 	udp := func(to, from MAC, src, dst netip.Addr, tags ...tag) portFrame {
 		return portFrame{To: to, From: from, Src: src, Dst: dst, Proto: UDP, Dport: hostPort, Tags: tags}
 	}
+	learned := func(t *testing.T, n *neighbours) bool {
+		return strings.Contains(n.run(t, n.host, "bridge", "fdb", "show", "br", "docker0"), siblingMAC.String()+" dev v2")
+	}
 	zero := tag{unix.ETH_P_8021Q, 0}
 	out := map[string]attack{
 		"an ARP request in the gateway's name":                {arp(everybody, 1, gateway4, victim4), poisons(victim, gateway4)},
@@ -58,11 +61,9 @@ func attacks() map[string]attack {
 			},
 		},
 		"a frame with a sibling's MAC": {
-			portFrame{To: everybody, From: siblingMAC, Src: netip.MustParseAddr("0.0.0.0"), Dst: netip.MustParseAddr("255.255.255.255"), Proto: UDP},
-			func(t *testing.T, n *neighbours) bool {
-				return strings.Contains(n.run(t, n.host, "bridge", "fdb", "show", "br", "docker0"), siblingMAC.String()+" dev v2")
-			},
+			portFrame{To: everybody, From: siblingMAC, Src: netip.MustParseAddr("0.0.0.0"), Dst: netip.MustParseAddr("255.255.255.255"), Proto: UDP}, learned,
 		},
+		"the same to a group that the bridge keeps": {portFrame{To: MAC{1, 0x80, 0xc2, 5: 3}, From: siblingMAC, Src: evil4, Dst: gateway4, Proto: UDP}, learned},
 	}
 	return out
 }
