@@ -1,13 +1,15 @@
 package nft
 
+import "slices"
+
 // The rules of the hooks, in the order of DESIGN.md section 3: each step is a place where another
 // order would leak or break.
 
-// forwardRules judge what containers send through the host, and what comes back to them.
-func (r Ruleset) forwardRules() []Rule {
-	rules := append(accounting(),
-		rule(vmap(mapSame, iifname(), oifname())),
-		rule(in(setBridges, iifname()), ctInvalid(), goTo("invalid")),
+// forwardRules judge what containers send through the host, and what comes back to them; first are the knownRules.
+func (r Ruleset) forwardRules(first []Rule) []Rule {
+	rules := append(slices.Clone(first),
+		rule(toBridge(), vmap(mapSame, iifname(), oifname())),
+		rule(ctInvalid(), in(setBridges, iifname()), goTo("invalid")),
 	)
 	rules = append(rules, r.keepCut(notIn(setBridges, iifname()))...)
 	return append(rules, r.dispatch()...)
@@ -30,21 +32,42 @@ func (r Ruleset) preroutingRules() []Rule {
 // outputRules deny only what would bring back a container's flow to the host that was cut.
 func (r Ruleset) outputRules() []Rule { return r.keepCut() }
 
-// inputRules judge what containers send to the host itself.
-func (r Ruleset) inputRules() []Rule {
+// inputRules judge what containers send to the host itself; first are the knownRules.
+func (r Ruleset) inputRules(first []Rule) []Rule {
 	neighbours := rule(proto(ICMPv6), in(setNeighbour, icmpv6Type()), accept())
-	rules := append([]Rule{rule(fromVeth(), toReserved(), goTo("unknown")), neighbours}, accounting()...)
-	rules = append(rules, rule(in(setBridges, iifname()), ctInvalid(), goTo("invalid")))
+	rules := append([]Rule{rule(fromVeth(), toReserved(), goTo("unknown")), neighbours}, first...)
+	rules = append(rules, rule(ctInvalid(), in(setBridges, iifname()), goTo("invalid")))
 	return append(rules, r.dispatch()...)
 }
 
-// accounting counts what each source sends, in the elements; it decides nothing.
-func accounting() []Rule {
+// knownRules count what each source sends, in the elements. What is part of a connection passes here already where it comes
+// from a source that is counted, or not from a fenced bridge: no rule below denies any of it, and most packets are such.
+// They stand first because it is names that cost: to look one up takes longer than all else that a rule does.
+func (r Ruleset) knownRules() []Rule {
 	var rules []Rule
+	home := !r.hostIsSource()
 	for _, f := range families() {
-		rules = append(rules, rule(in(sentSet(f), iifname(), saddr(f))))
+		counted := []clause{fromBridge(), in(sentSet(f), iifname(), saddr(f))}
+		if home {
+			counted = append(counted, ctEstablished(), accept())
+		}
+		rules = append(rules, rule(counted...))
 	}
-	return rules
+	return append(rules, rule(ctEstablished(), notIn(setBridges, iifname()), accept()))
+}
+
+// hostIsSource says whether a container is said to have an address that is the host's on that bridge. It is at home
+// nowhere then, see [Bridge.homes]; all others that are counted are.
+func (r Ruleset) hostIsSource() bool {
+	own := map[Endpoint]bool{}
+	for _, b := range r.Bridges {
+		for _, a := range b.Addrs {
+			own[Endpoint{b.Name, a}] = true
+		}
+	}
+	return slices.ContainsFunc(r.Containers, func(c Container) bool {
+		return slices.ContainsFunc(c.Endpoints, func(e Endpoint) bool { return own[e] })
+	})
 }
 
 // dispatch is the common end of both hooks: known flows pass, known sources go to their chain, and

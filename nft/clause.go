@@ -19,8 +19,11 @@ type clause struct {
 // reg32 is the first 32-bit register; reg 1 is the same storage (nf_tables.h, enum nft_registers).
 const reg32 = unix.NFT_REG32_00
 
-// metaIIFKind is NFT_META_IIFKIND of nf_tables.h, which the library does not name.
-const metaIIFKind expr.MetaKey = 26
+// These are NFT_META_IIFKIND and NFT_META_OIFKIND of nf_tables.h, which the library does not name.
+const (
+	metaIIFKind expr.MetaKey = 26
+	metaOIFKind expr.MetaKey = 27
+)
 
 // field is one value a rule can load from a packet.
 type field struct {

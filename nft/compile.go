@@ -154,10 +154,11 @@ func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment
 		f.Sets = append(f.Sets, s.sets...)
 	}
 	slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
+	known := r.knownRules()
 	f.Chains = []Chain{
 		{Name: chainPrerouting, Hook: Prerouting, Priority: rawPriority, Rules: r.preroutingRules()},
-		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: r.forwardRules()},
-		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: r.inputRules()},
+		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: r.forwardRules(known)},
+		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: r.inputRules(known)},
 		{Name: chainOutput, Hook: Output, Priority: hookPriority, Rules: r.outputRules()},
 		{Name: "cut", Rules: r.endCut()},
 		{Name: "invalid", Rules: r.invalidRules()},

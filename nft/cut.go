@@ -39,13 +39,13 @@ func cutSet(f family, ported bool) Set {
 // packets from the far side are established. A segment would bring a flow back by itself (nf_conntrack_tcp_loose);
 // from narrows which, for containers' own are judged by their policy.
 func (r Ruleset) keepCut(from ...clause) []Rule {
-	stray := append(slices.Clone(from), in(setBridges, oifname()), straySegment(), ctNew(), goTo(audited("stray", r.DryRun)))
-	rules := []Rule{rule(stray...)}
+	fenced := []clause{toBridge(), ctNew(), in(setBridges, oifname())}
+	rules := []Rule{rule(slices.Concat(fenced, from, []clause{straySegment(), goTo(audited("stray", r.DryRun))})...)}
 	for _, f := range families() {
 		key := []field{daddr(f), saddr(f), l4proto()}
-		rules = append(rules,
-			rule(in(setBridges, oifname()), ctNew(), in(cutSet(f, false).Name, key...), goTo("cut")),
-			rule(in(setBridges, oifname()), ctNew(), in(setPorted, l4proto()), in(cutSet(f, true).Name, append(slices.Clone(key), thSport())...), goTo("cut")))
+		other := []clause{in(cutSet(f, false).Name, key...), goTo("cut")}
+		ported := []clause{in(setPorted, l4proto()), in(cutSet(f, true).Name, append(key, thSport())...), goTo("cut")}
+		rules = append(rules, rule(slices.Concat(fenced, other)...), rule(slices.Concat(fenced, ported)...))
 	}
 	return rules
 }

@@ -68,7 +68,7 @@ func metaHeader(key expr.MetaKey) (header, bool) {
 		expr.MetaKeyOIFGROUP:   {text: "oifgroup", typ: typeHostNumber, size: 4},
 		expr.MetaKeyCGROUP:     {text: "meta cgroup", typ: typeHostNumber, size: 4},
 		metaIIFKind:            {text: "meta iifkind", typ: typeString, size: 16},
-		metaIIFKind + 1:        {text: "meta oifkind", typ: typeString, size: 16},
+		metaOIFKind:            {text: "meta oifkind", typ: typeString, size: 16},
 	}
 	h, ok := fields[key]
 	return h, ok

@@ -27,13 +27,14 @@
 //
 //	sent to a port itself, not to its bridge  goto unknown: groups 01:80:c2:00:00:0X (input)
 //	neighbour discovery, MLD (input)          accept
-//	@sent4, @sent6                            count what each source sends; goes on
+//	fenced bridge, @sent4, @sent6             count what each source sends; accept what is established
+//	ct state established                      accept, if it does not come from a fenced bridge
 //	iifname . oifname        vmap @same       jump n_<network>: from and to the same network, accept (forward)
 //	fenced bridge, ct state invalid           goto invalid: count, log, drop
 //	tcp from elsewhere without syn, new       goto stray: a flow that was cut must not come back (forward, output)
 //	new from the far side, in @cut4, @cutport4  goto cut: likewise of other protocols, see [Kernel.Cut] (forward, output)
 //	iifname                  vmap @homes      jump h_<network>: a source that is not at home there is unknown
-//	ct state established                      accept
+//	ct state established                      accept: of others there
 //	related icmp                              accept, of a fenced bridge's containers if it is about a flow of their own
 //	iifname . ip saddr       vmap @source4    jump c_<id>: the container's chain; @source6 likewise
 //	fenced bridge                             goto unknown: an address that no container has

@@ -77,9 +77,10 @@ func (l *looker) definitions(of *Fragment) (map[string]*liveSet, error) {
 
 // chains are those that a packet of the container goes through, as they should be.
 func (l *looker) chains(of *Fragment) []Chain {
+	known := l.rules.knownRules()
 	return append([]Chain{
-		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: l.rules.forwardRules()},
-		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: l.rules.inputRules()},
+		{Name: chainForward, Hook: Forward, Priority: hookPriority, Rules: l.rules.forwardRules(known)},
+		{Name: chainInput, Hook: Input, Priority: hookPriority, Rules: l.rules.inputRules(known)},
 	}, of.Chains...)
 }
 

@@ -50,12 +50,22 @@ func fromNobody() clause {
 	}})
 }
 
-// fromVeth is `meta iifkind "veth"`.
-func fromVeth() clause {
-	return clause{`meta iifkind "veth"`, func() []expr.Any {
-		return []expr.Any{&expr.Meta{Key: metaIIFKind, Register: reg32}, equal([]byte(ifname("veth")))}
+// kind is `meta iifkind "veth"`. To a rule that looks up a bridge's name it is a cheap way out: an interface of another kind
+// ends it, and so does one of none, as network cards are (nft_meta.c, nft_meta_get_eval_kind).
+func kind(text string, key expr.MetaKey, of string) clause {
+	return clause{"meta " + text + ` "` + of + `"`, func() []expr.Any {
+		return []expr.Any{&expr.Meta{Key: key, Register: reg32}, equal([]byte(ifname(of)))}
 	}}
 }
+
+// fromBridge is `meta iifkind "bridge"`.
+func fromBridge() clause { return kind("iifkind", metaIIFKind, "bridge") }
+
+// toBridge is `meta oifkind "bridge"`.
+func toBridge() clause { return kind("oifkind", metaOIFKind, "bridge") }
+
+// fromVeth is `meta iifkind "veth"`.
+func fromVeth() clause { return kind("iifkind", metaIIFKind, "veth") }
 
 // isICMPv6 is "icmpv6 type nd-neighbor-advert" behind the test of the protocol that nft wants.
 func isICMPv6(t uint8) clause {

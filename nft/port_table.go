@@ -65,7 +65,7 @@ func (r Ruleset) portFragments(last compiled, same comparison) []*Fragment {
 	base := &Fragment{Counters: []string{dropCounter(Spoof)}, Chains: []Chain{
 		{Name: chainPorts, Hook: Prerouting, Priority: portPriority, Rules: portRules()},
 		{Name: chainKept, Hook: Input, Priority: keptPriority, Rules: []Rule{
-			rule(fromVeth(), in(setMACs, etherSaddr()), notIn(setOwn, iifname(), etherSaddr()), goTo(chainClaimed)),
+			rule(notToHost(), fromVeth(), in(setMACs, etherSaddr()), notIn(setOwn, iifname(), etherSaddr()), goTo(chainClaimed)),
 		}},
 		{Name: chainClaimed, Rules: claimedRules()},
 		{Name: chainSpoof, Rules: r.spoofRules()},
