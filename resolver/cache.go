@@ -92,12 +92,12 @@ type entry struct {
 	allowed  bool
 	leases   map[netip.Addr]lease
 	sorted   []netip.Addr // the addresses of leases; nil when some came or went since
-	due      time.Time // when to ask (again)
-	asking   bool      // handed out by Due, no result yet
-	failures [2]int    // consecutive, by family
-	cold     bool      // it is not asked for (again), so lifetimes alone decide
-	err      error     // the last failure's, nil after success of both families
-	answered time.Time // the last answer
+	due      time.Time    // when to ask (again)
+	asking   bool         // handed out by Due, no result yet
+	failures [2]int       // consecutive, by family
+	cold     bool         // it is not asked for (again), so lifetimes alone decide
+	err      error        // the last failure's, nil after success of both families
+	answered time.Time    // the last answer
 }
 
 // lease is one address of a name; current means that the newest answer of its family has it.
