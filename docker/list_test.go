@@ -3,7 +3,6 @@ package docker_test
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -302,17 +301,29 @@ func TestANetworkThatVanishesBetweenListAndInspectIsNormal(t *testing.T) {
 	}
 }
 
-func TestAHostBelongsToItsCaller(t *testing.T) {
+// TestAHostStaysAsItWas, for it shares what it is made of with the next.
+func TestAHostStaysAsItWas(t *testing.T) {
 	e := dockertest.New(t)
-	e.PutNetwork(bridge("web", at("app", "172.18.0.2", "")))
+	e.PutNetwork(bridge("web", at("app", "172.18.0.2", ""), at("db", "172.18.0.3", "")))
 	e.PutContainer(box("app", "running"))
+	e.PutContainer(box("db", "running"))
 	f := follow(t, e)
-	first := f.list()
-	maps.Copy(first.Containers[0].Labels, map[string]string{"dockerwall.outbound": "*"})
-	first.Networks[0].Endpoints[0].IPv4 = netip.Addr{}
-	first.Networks[0].Subnets[0] = netip.Prefix{}
-	same(t, f.list(), docker.Host{
-		Containers: []docker.Container{box("app", "running")},
-		Networks:   []docker.Network{bridge("web", at("app", "172.18.0.2", ""))},
-	})
+	again := box("app", "running")
+	again.Labels["dockerwall.outbound"] = "*"
+	hosts := []docker.Host{f.list()}
+	texts := []string{fmt.Sprintf("%+v", hosts[0])}
+	for _, change := range []func(){
+		func() { e.Die(dockertest.ID("db")) },                                                // its endpoint is over
+		func() { e.PutContainer(again); e.Rename(again.ID, "renamed") },                      // a container is read
+		func() { e.Connect(dockertest.ID("web"), at("late", "172.18.0.4", "")) },             // a network is
+		func() { e.Disconnect(dockertest.ID("web"), dockertest.ID("app")); e.Die(again.ID) }, // and all that changes
+	} {
+		change()
+		h := f.next()
+		hosts, texts = append(hosts, h), append(texts, fmt.Sprintf("%+v", h))
+	}
+	for i, h := range hosts {
+		same(t, fmt.Sprintf("%+v", h), texts[i])
+	}
+	same(t, hosts[2].Networks, []docker.Network{bridge("web", at("app", "172.18.0.2", ""))})
 }

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -149,23 +148,21 @@ func (s snapshot) gateway() (id string, known bool) {
 	return "", false
 }
 
-// host is the snapshot as the caller's own value, without the endpoints that are over.
+// host is the snapshot in order of IDs, without the endpoints that are over. Its maps and slices are the snapshot's own: a
+// copy of each container's would be most of what a List of a thousand costs, and it makes one for each event.
 func (s snapshot) host(complete func(*Container)) Host {
 	h := Host{Containers: make([]Container, 0, len(s.containers)), Networks: make([]Network, 0, len(s.networks))}
-	for _, c := range s.containers {
-		c.Labels = maps.Clone(c.Labels)
-		c.Networks = slices.Clone(c.Networks)
-		c.Fixed = maps.Clone(c.Fixed)
-		complete(&c)
-		h.Containers = append(h.Containers, c)
+	for _, id := range slices.Sorted(maps.Keys(s.containers)) {
+		h.Containers = append(h.Containers, s.containers[id])
+		complete(&h.Containers[len(h.Containers)-1])
 	}
-	for _, n := range s.networks {
-		n.Subnets, n.Gateways, n.Endpoints = slices.Clone(n.Subnets), slices.Clone(n.Gateways), slices.Clone(n.Endpoints)
-		n.Ranges, n.Reserved = slices.Clone(n.Ranges), slices.Clone(n.Reserved)
-		n.Endpoints = slices.DeleteFunc(n.Endpoints, func(e Endpoint) bool { _, ok := s.ended[e.EndpointID]; return ok })
+	over := func(e Endpoint) bool { _, ok := s.ended[e.EndpointID]; return ok }
+	for _, id := range slices.Sorted(maps.Keys(s.networks)) {
+		n := s.networks[id]
+		if slices.ContainsFunc(n.Endpoints, over) {
+			n.Endpoints = slices.DeleteFunc(slices.Clone(n.Endpoints), over)
+		}
 		h.Networks = append(h.Networks, n)
 	}
-	slices.SortFunc(h.Containers, func(a, b Container) int { return cmp.Compare(a.ID, b.ID) })
-	slices.SortFunc(h.Networks, func(a, b Network) int { return cmp.Compare(a.ID, b.ID) })
 	return h
 }
