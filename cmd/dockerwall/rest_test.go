@@ -27,10 +27,11 @@ func TestMemoryIsGivenBackWhenNothingGoesOn(t *testing.T) {
 				given := 0
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				began := time.Now()
 				go func() {
 					_ = rest(ctx, restOptions{runs.Load, func() (uint64, uint64) { return made.Load(), live }, func() { given++ }})
 				}()
+				time.Sleep(time.Second / 2) // never at the moment it looks
+				began := time.Now()
 				for range 120 {
 					time.Sleep(time.Second)
 					since := time.Since(began)
