@@ -59,7 +59,7 @@ fuzz: ## every fuzz target, FUZZTIME each
 faults: setup ## break things under packets that are counted, as often as docs/faults.md says, and write its tables; half an hour (FAULTS=pattern)
 	$(GO) test -count=1 -timeout 180m -v -run '$(FAULTS)' ./cmd/dockerwall -args -faults -update
 
-bench: setup ## the budgets measured side by side, in one table, in a quarter of an hour (BENCH=pattern ARGS='-json FILE')
+bench: setup ## the budgets measured side by side, in one table, in a quarter of an hour or so (BENCH=pattern ARGS='-json FILE')
 	@$(GO) run ./internal/lab/bench -bench '$(BENCH)' $(ARGS)
 
 bench-compare: setup ## what changed since `make bench ARGS='-json FILE'` (OLD=FILE, and NEW=FILE to compare without measuring)
