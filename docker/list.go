@@ -18,10 +18,10 @@ import (
 const few = 16
 
 // List returns the host as Docker has it now: it reads what events have marked since the last call and
-// takes the rest from its cache, so that maps and slices of the Host must not be changed. Everything is read at the first call, after Invalidate, after a
-// reconnect and while Run does not hold the event stream. Any error means no Host at all; what was
-// marked is then read by the next call. It never asks for a container's inspect and so does not wait
-// for a container that is starting.
+// takes the rest from its cache, so that maps and slices of the Host must not be changed. Everything is
+// read at the first call, after Invalidate, after a reconnect and while Run does not hold the event stream.
+// Any error means no Host at all; what was marked is then read by the next call. It never asks for a
+// container's inspect and so does not wait for a container that is starting.
 func (c *Client) List(ctx context.Context) (Host, error) {
 	c.listing.Lock()
 	defer c.listing.Unlock()

@@ -93,6 +93,9 @@ func (k *Kernel) Features() Features { return k.features }
 func (k *Kernel) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.survey != nil { // it reads in the same namespace
+		<-k.survey.done
+	}
 	return errors.Join(k.raw.Close(), k.conn.CloseLasting())
 }
 

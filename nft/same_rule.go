@@ -90,8 +90,8 @@ func (a attributes) list() bool {
 
 func zero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
-// sameRegister compares numbers of registers: the kernel lists the 16-byte one where a 4-byte one begins it
-// (nf_tables_api.c, nft_dump_register).
+// sameRegister compares numbers, which may be of registers: the kernel lists the 16-byte one where a 4-byte one begins it
+// (nf_tables_api.c, nft_dump_register). Which attributes are such is not known here; other numbers are in the rule's text.
 func sameRegister(a, b []byte) bool {
 	if len(a) != 4 {
 		return false
