@@ -7,7 +7,7 @@
 // empty tokens ignored; neither order nor repetition matters.
 //
 //	token       = [ "!" ] destination [ clause ]
-//	destination = name | "*." name | address | prefix | range | word
+//	destination = name | "*." name | address | prefix | range | word | "@" group
 //	word        = "_dns_" | "_host_" | "_internet_" | "*"
 //	clause      = [ ":" port [ "-" port ] ] [ "/" protocol ]
 //	protocol    = "tcp" | "udp" | "icmp"
@@ -27,6 +27,7 @@
 //	_host_:5432             this host's own addresses
 //	_internet_:443          every public address, see [NotPublic]
 //	*                       everything, the host included; reported as a warning
+//	@pypi                   what the group of that name lists, see [Group]; takes no clause
 //	!db.example.com         denies what the token without "!" would allow
 //
 // Without a clause a destination stands for every protocol and port.

@@ -9,8 +9,11 @@ type Entry struct {
 }
 
 // Entries are the tokens of a text that [Parse] understands, in the order of the text and with repetitions. What beats
-// or voids another is not looked at.
-func Entries(text string) []Entry {
+// or voids another is not looked at. It knows no group.
+func Entries(text string) []Entry { return Grammar{}.Entries(text) }
+
+// Entries is the function [Entries] where some groups are known.
+func (g Grammar) Entries(text string) []Entry {
 	var out []Entry
 	s := scanner{text: text}
 	for n := range MaxTokens {
@@ -18,7 +21,7 @@ func Entries(text string) []Entry {
 		if token == "" || s.off-1 > MaxText {
 			break
 		}
-		var r reader
+		r := reader{Grammar: g}
 		if t, bad := r.token(token); bad == nil {
 			out = append(out, Entry{t, pos, token, n + 1})
 		}

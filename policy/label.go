@@ -47,9 +47,14 @@ type Labels struct {
 // ParseLabels reads the dockerwall labels of a container. Labels that the image brought along, the
 // same in key and value in image, are ignored and reported; a nil image trusts them. It never fails:
 // a mode that is not understood means enforce, an answer that is not means drop, for the policy see
-// [Parse]. Problems come in the order of keys and positions, 20 at most and one for the rest.
+// [Parse]. Problems come in the order of keys and positions, 20 at most and one for the rest. It knows no group.
 func ParseLabels(labels, image map[string]string) (Labels, []Problem) {
-	l := labelReader{}
+	return Grammar{}.ParseLabels(labels, image)
+}
+
+// ParseLabels is the function [ParseLabels] where some groups are known.
+func (g Grammar) ParseLabels(labels, image map[string]string) (Labels, []Problem) {
+	l := labelReader{grammar: g}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if !IsLabel(key) {
 			continue
@@ -79,6 +84,7 @@ func IsLabel(key string) bool {
 type labelReader struct {
 	Labels
 	reports
+	grammar    Grammar
 	lostDenial bool // a mistyped dockerwall.outbound may deny something
 }
 
@@ -86,7 +92,7 @@ func (l *labelReader) read(key, value string) {
 	word := strings.ToLower(strings.TrimSpace(value))
 	switch key {
 	case LabelOutbound:
-		l.Outbound = parse(value, key, &l.reports)
+		l.Outbound = l.grammar.parse(value, key, &l.reports)
 	case LabelMode:
 		l.readMode(word, value)
 	case LabelDeny:

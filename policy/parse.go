@@ -8,21 +8,25 @@ import (
 
 // Parse reads the tokens of a text, see the package documentation for the grammar. It never fails:
 // what cannot be understood is left out, never widens, and is among the problems, which come in the
-// order of the text, 20 at most and one for the rest.
-func Parse(text string) (Policy, []Problem) {
+// order of the text, 20 at most and one for the rest. It knows no group.
+func Parse(text string) (Policy, []Problem) { return Grammar{}.Parse(text) }
+
+// Parse is the function [Parse] where some groups are known.
+func (g Grammar) Parse(text string) (Policy, []Problem) {
 	var r reports
-	p := parse(text, "", &r)
+	p := g.parse(text, "", &r)
 	return p, r.list()
 }
 
-func parse(text, label string, r *reports) Policy {
-	p := parser{reports: r, label: label}
+func (g Grammar) parse(text, label string, r *reports) Policy {
+	p := parser{grammar: g, reports: r, label: label}
 	p.text(text)
 	return p.policy()
 }
 
 // parser gathers what one text says.
 type parser struct {
+	grammar Grammar
 	reports *reports
 	label   string
 	entries []entry
@@ -66,7 +70,7 @@ func (p *parser) refuse(token string, pos int, rest string) {
 const voids = ", and a denial is lost with it: no allow beside it counts until that is corrected"
 
 func (p *parser) token(text string, pos int) {
-	var r reader
+	r := reader{Grammar: p.grammar}
 	t, bad := r.token(text)
 	e := entry{Token: t, text: text, pos: pos}
 	if bad != nil {

@@ -35,8 +35,8 @@ type Clause struct {
 	Ports PortRange
 }
 
-// Destination is what a token names: a [Literal], a [Pattern] or a [Special]. All three are
-// comparable with ==.
+// Destination is what a token names: a [Literal], a [Pattern], a [Special] or a [Group]. All of them
+// are comparable with ==.
 type Destination interface{ isDestination() }
 
 // Literal is an inclusive range of addresses of one family, unmapped and without zone. A prefix is

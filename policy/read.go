@@ -15,7 +15,10 @@ import (
 const maxToken = 1100
 
 // reader reads one token and collects what is clear but odd.
-type reader struct{ warnings []mistake }
+type reader struct {
+	Grammar
+	warnings []mistake
+}
 
 func (r *reader) warn(rule, what, remedy string) {
 	r.warnings = append(r.warnings, mistake{rule: rule, what: what, remedy: remedy})
@@ -27,6 +30,11 @@ func (r *reader) token(text string) (Token, *mistake) {
 	s, deny := strings.CutPrefix(text, "!")
 	t.Deny, s = deny, strings.TrimSpace(s)
 	if bad := neverToken(s); bad != nil {
+		return t, bad
+	}
+	if name, ok := strings.CutPrefix(s, "@"); ok {
+		group, bad := r.group(name)
+		t.Dest = group
 		return t, bad
 	}
 	dest, clause, bad := r.split(s)
@@ -58,8 +66,6 @@ func neverToken(s string) *mistake {
 		return &mistake{rule: RuleUnprintable, what: quote(s) + " has characters that are not printable", remedy: "type it anew, in plain letters"}
 	case strings.Contains(s, "://"):
 		return isURL(s)
-	case s[0] == '@':
-		return &mistake{rule: RuleGroup, what: "groups come from operator files, and " + quote(s) + " is not known", remedy: "write the names and addresses themselves"}
 	case strings.ContainsRune(quotes, firstRune(s)):
 		return &mistake{rule: RuleQuotes, what: "the quotation mark is part of the value", remedy: "write it without; in a list of labels quote the whole entry, as in \"dockerwall.outbound=example.com\""}
 	case s[0] == '!':

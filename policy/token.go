@@ -19,14 +19,16 @@ func (t Token) String() string {
 		b.WriteString(l.text(t.Clause != Clause{}))
 	case p != Pattern{}:
 		b.WriteString(p.String())
-	default:
+	case s != 0:
 		b.WriteString(s.String())
+	default:
+		b.WriteString("@" + string(group(t.Dest)))
 	}
 	b.WriteString(t.Clause.String())
 	return b.String()
 }
 
-// Compare orders tokens: allows before denials; then addresses, names, words; then clauses. It
+// Compare orders tokens: allows before denials; then addresses, names, groups, words; then clauses. It
 // returns -1, 0 or 1, and 0 only for equal tokens.
 func (t Token) Compare(u Token) int {
 	tl, tp, ts := parts(t.Dest)
@@ -34,6 +36,7 @@ func (t Token) Compare(u Token) int {
 	return cmp.Or(
 		compareBool(t.Deny, u.Deny),
 		cmp.Compare(ts, us), // 0 for whatever is not a word
+		strings.Compare(string(group(t.Dest)), string(group(u.Dest))),
 		strings.Compare(tp.name, up.name),
 		compareBool(tp.wild, up.wild),
 		tl.compare(ul),
@@ -41,7 +44,12 @@ func (t Token) Compare(u Token) int {
 	)
 }
 
-// parts is the one place that looks inside a Destination. Two of the results are zero.
+func group(d Destination) Group {
+	g, _ := d.(Group)
+	return g
+}
+
+// parts is the one place that looks inside a Destination; all results are zero for a [Group], else two of them.
 func parts(d Destination) (l Literal, p Pattern, s Special) {
 	switch d := d.(type) {
 	case Literal:

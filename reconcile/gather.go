@@ -8,6 +8,8 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/operator"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/resolver"
 )
 
@@ -39,6 +41,9 @@ type Gather struct {
 	Interfaces func() (hostnet.Interfaces, error) // hostnet.Read
 	Ports      func() []hostnet.Port              // hostnet.Ports.List; without it none are known
 	TrustImage bool                               // TRUST_IMAGE_LABELS
+	// Operator and Overlay tell what counts now; nil is nothing.
+	Operator func() operator.Policies
+	Overlay  func() overlay.Overlay
 
 	read  map[string]*labels // of the last State, so that a label is read once
 	seats seats              // likewise
@@ -69,6 +74,12 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("list containers and networks: %w", err)
 	}
 	state := State{Config: g.Config, Docker: host, Interfaces: interfaces, Resolvers: g.Resolver.Servers()}
+	if g.Operator != nil {
+		state.Operator = g.Operator()
+	}
+	if g.Overlay != nil {
+		state.Overlay = g.Overlay()
+	}
 	if err := g.keepUnlisted(&state); err != nil {
 		return State{}, err
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
+	"github.com/dockerwall/dockerwall/operator"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -31,6 +33,9 @@ type State struct {
 	Overflown map[string]bool
 	// Resolvers are those that Docker gives containers which bring none of their own, and who else is asked.
 	Resolvers resolver.Servers
+	// Operator is what files of the operator ask for, and which groups there are; Overlay what was changed at run time.
+	Operator operator.Policies
+	Overlay  overlay.Overlay
 
 	read  map[string]*labels // by container ID; what is missing is read from Docker.Containers
 	seats seats              // of the endpoints
