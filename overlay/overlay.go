@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dockerwall/dockerwall/policy"
@@ -43,4 +44,30 @@ type Stamp struct {
 	By    uint32    // uid of the peer on the socket
 	At    time.Time // UTC, whole seconds
 	Until time.Time // zero: until the container is removed, or it is taken back
+}
+
+// Lasting is what of o counts until somebody takes it back, denials that run out included, and the IDs of the containers that
+// something else was said of.
+func (o Overlay) Lasting() (out Overlay, passing []string) {
+	for id, c := range o.Containers {
+		kept := Container{Name: c.Name, Mode: c.Mode}
+		for _, g := range c.Grants {
+			if g.Deny || g.Until.IsZero() {
+				kept.Grants = append(kept.Grants, g)
+			}
+		}
+		if m := c.Mode; m != nil && !m.Until.IsZero() && (m.Mode != policy.ModeEnforce || m.Paused) {
+			kept.Mode = nil
+		}
+		if len(kept.Grants) != len(c.Grants) || kept.Mode != c.Mode {
+			passing = append(passing, id)
+		}
+		if out.Containers == nil {
+			out.Containers = map[string]Container{}
+		}
+		out.Containers[id] = kept
+	}
+	slices.Sort(passing)
+	out.Enforce = o.Enforce
+	return out, passing
 }

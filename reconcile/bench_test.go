@@ -59,10 +59,10 @@ func BenchmarkBuild(b *testing.B) {
 	for _, n := range []int{1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s := crowd(n)
-			s.read = s.readAll(nil)
+			s = s.ready()
 			b.ReportAllocs()
 			for b.Loop() {
-				s.read = s.readAll(s.read)
+				s.library = s.read(s.library)
 				Names(s)
 				if r, _ := Build(s); len(r.Containers) != n {
 					b.Fatal("containers are missing")
@@ -94,7 +94,7 @@ func BenchmarkFirstBuild(b *testing.B) {
 	s := crowd(1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.read = s.readAll(nil)
+		s = s.ready()
 		Names(s)
 		Build(s)
 	}

@@ -12,9 +12,9 @@ import (
 func BenchmarkBudgetBuild(b *testing.B) {
 	for _, n := range []int{100, 1000, 10000} {
 		s := crowd(n)
-		s.read = s.readAll(nil)
+		s = s.ready()
 		once := func() {
-			s.read = s.readAll(s.read)
+			s.library = s.read(s.library)
 			Names(s)
 			if r, _ := Build(s); len(r.Containers) != n {
 				b.Fatal("containers are missing")

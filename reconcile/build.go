@@ -28,8 +28,8 @@ const (
 func Build(s State) (nft.Ruleset, []Problem) {
 	b := newBuilder(s)
 	b.networks()
-	b.sources()
 	b.containers()
+	b.sources()
 	slices.SortFunc(b.problems, compareProblems)
 	return b.rules, slices.Compact(b.problems)
 }
@@ -52,13 +52,17 @@ func Boot(c Config, now hostnet.Interfaces) nft.Ruleset {
 
 func (s State) skeleton() nft.Ruleset {
 	return nft.Ruleset{
-		DryRun: s.Config.DryRun, LogGroup: s.Config.LogGroup, NoElementLimit: s.Config.NoElementLimit,
+		DryRun: dryRun(s.Config, s.Overlay), LogGroup: s.Config.LogGroup, NoElementLimit: s.Config.NoElementLimit,
 		FenceUnknown: !s.Config.Networks.Only(), BindPorts: s.Config.BindPorts,
 	}
 }
 
 func newBuilder(s State) builder {
-	return builder{state: s, rules: s.skeleton(), preset: compile(s.Config.Default), resolvers: plainAddrs(s.Resolvers.Containers), addresses: newAddresses(s)}
+	s = s.ready()
+	return builder{
+		state: s, rules: s.skeleton(), resolvers: plainAddrs(s.Resolvers.Containers), addresses: newAddresses(s),
+		made: map[*text]*made{}, shared: map[string]nft.Source{},
+	}
 }
 
 type builder struct {
@@ -69,20 +73,43 @@ type builder struct {
 	endpoints  map[string][]nft.Endpoint // by container ID
 	unfenced   map[string]string         // container ID -> an unmanaged network it sits on
 	bridgeless map[string]docker.Network // by ID and by name
-	preset     compiled                  // DEFAULT_OUTBOUND
 	resolvers  []netip.Addr              // that Docker gives
 	addresses  addresses
+	made       map[*text]*made
+	shared     map[string]nft.Source // that somebody follows, by name
 }
 
-// sources are what containers share: DEFAULT_OUTBOUND and the resolvers Docker gives them.
+// sources are what containers share: what they follow, the resolvers Docker gives them, and DEFAULT_OUTBOUND, which the
+// next one follows.
 func (b *builder) sources() {
-	if b.hasDefault() {
-		b.rules.Sources = append(b.rules.Sources, b.source(sourceDefault, b.preset, b.resolvers, Problem{}))
+	if t := b.state.library.preset; t != nil {
+		b.source(t, nil)
+		b.shared[sourceDefault] = b.made[t].source
 	}
-	b.rules.Sources = append(b.rules.Sources, nft.Source{Name: sourceResolvers, Allow: nft.Matches{Resolvers: b.resolvers}})
+	for _, p := range b.state.library.wrong {
+		b.report(Problem{Problem: p})
+	}
+	b.shared[sourceResolvers] = nft.Source{Name: sourceResolvers, Allow: nft.Matches{Resolvers: b.resolvers}}
+	for _, s := range b.shared {
+		b.rules.Sources = append(b.rules.Sources, s)
+	}
+	slices.SortFunc(b.rules.Sources, func(x, y nft.Source) int { return strings.Compare(x.Name, y.Name) })
 }
 
-func (b *builder) hasDefault() bool { return len(b.state.Config.Default.Tokens) > 0 }
+// source makes a text that containers share, once.
+func (b *builder) source(t *text, against []*text) *made {
+	m, ok := b.made[t]
+	if !ok {
+		m = b.make(t, against, b.resolvers)
+		b.made[t] = m
+		if t.common {
+			for _, p := range m.problems {
+				b.report(Problem{Problem: p})
+			}
+		}
+	}
+	return m
+}
 
 // containers compiles each container with an endpoint on a fenced network.
 func (b *builder) containers() {
@@ -116,33 +143,49 @@ func (b *builder) containers() {
 }
 
 func (b *builder) container(c docker.Container, ends []nft.Endpoint) nft.Container {
-	labels := b.state.labels(c)
-	for _, p := range labels.problems {
+	for _, p := range b.state.labels(c).problems {
 		b.reportOn(c, p)
 	}
-	out := nft.Container{ID: short(c.ID), Name: c.Name, Mode: modeOf(labels.mode), Reject: labels.reject, Endpoints: ends}
-	resolvers := b.resolvers
-	if len(c.Resolvers) > 0 {
+	mode, reject, _ := b.state.modeOf(c)
+	out := nft.Container{ID: short(c.ID), Name: c.Name, Mode: modeOf(mode), Reject: reject, Endpoints: ends}
+	resolvers, own := b.resolvers, len(c.Resolvers) > 0
+	if own {
 		resolvers = plainAddrs(c.Resolvers)
-	}
-	out.Own = b.source("", labels.outbound, resolvers, Problem{Container: c.Name, ID: c.ID})
-	if len(c.Resolvers) > 0 {
-		out.Own.Allow.Resolvers = resolvers
-		if b.preset.deniesDNS {
-			out.Own.Deny.Resolvers = resolvers
-		}
 	} else {
 		out.Shared = append(out.Shared, sourceResolvers)
 	}
-	if b.hasDefault() {
-		out.Shared = append(out.Shared, sourceDefault)
+	list := b.state.library.asked[c.ID]
+	lost := make([]bool, len(list))
+	deniesDNS := false
+	for i, a := range list {
+		deniesDNS = deniesDNS || a.compiled.deniesDNS
+		if a.within >= 0 && lost[a.within] && a.allows() {
+			continue
+		}
+		var m *made
+		if a.source == "" {
+			m = b.make(a.text, against(list, i), resolvers)
+			out.Own = m.source
+		} else if m = b.source(a.text, against(list, i)); len(a.tokens) > 0 {
+			b.shared[a.source] = m.source
+			out.Shared = append(out.Shared, a.source)
+		}
+		lost[i] = m.lost
+		for _, p := range m.problems {
+			if !a.common {
+				b.reportOn(c, p)
+			}
+		}
+	}
+	if own {
+		out.Own.Allow.Resolvers = resolvers
+		if deniesDNS {
+			out.Own.Deny.Resolvers = resolvers
+		}
 	}
 	slices.Sort(out.Shared)
+	out.Shared = slices.Compact(out.Shared)
 	return out
-}
-
-func denies(p policy.Policy, d policy.Destination) bool {
-	return slices.ContainsFunc(p.Tokens, func(t policy.Token) bool { return t.Deny && t.Dest == d })
 }
 
 func modeOf(m policy.Mode) nft.Mode {

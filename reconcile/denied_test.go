@@ -102,7 +102,7 @@ func TestAnUnknownDenialSaysWhatToDo(t *testing.T) {
 		"in a label": {"192.0.2.7, !evil.example", "", "web",
 			`error in dockerwall.outbound, "!evil.example": the denied name's addresses are not known yet, or are too many to remember; no allow of this label counts until a resolver answers; check the name and the resolvers, or deny the address itself`},
 		"in the default": {"", "192.0.2.7, !evil.example", "",
-			`error, "!evil.example": the denied name's addresses are not known yet, or are too many to remember; no allow of DEFAULT_OUTBOUND counts until a resolver answers; check the name and the resolvers, or deny the address itself`},
+			`error in DEFAULT_OUTBOUND, "!evil.example": the denied name's addresses are not known yet, or are too many to remember; no allow of DEFAULT_OUTBOUND counts until a resolver answers; check the name and the resolvers, or deny the address itself`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := single(test.label, test.preset)

@@ -36,7 +36,9 @@ func TestADenialOfDNSIsReportedWhereItDoesNotHold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := State{Config: Config{Default: c.preset}, Resolvers: resolver.Servers{Host: c.host, Set: c.set}}
-			p, got := s.UnheldDNS(docker.Container{NetworkMode: c.mode, Resolvers: c.own, Labels: map[string]string{policy.LabelOutbound: c.label}}, c.api)
+			asking := docker.Container{NetworkMode: c.mode, Resolvers: c.own, Labels: map[string]string{policy.LabelOutbound: c.label}}
+			s.Docker.Containers = []docker.Container{asking}
+			p, got := s.UnheldDNS(asking, c.api)
 			if got != c.want || got && (p.Rule == "" || p.Message == "" || p.Remedy == "") {
 				t.Errorf("%v, %v", got, p)
 			}

@@ -111,13 +111,14 @@ type Inquiry struct {
 // Inquire judges a question by the policy: rules is what [Build] made of the state. errors.Is(err, ErrNoContainer) when
 // there is no such container.
 func Inquire(s State, rules nft.Ruleset, q Question) (*Inquiry, error) {
+	s = s.ready()
 	asked, err := findContainer(s.Docker, q.Container)
 	if err != nil {
 		return nil, err
 	}
 	i := &Inquiry{
 		state: s, rules: rules, question: q, opener: NewOpener(s), asked: asked, holder: holderOf(s.Docker, asked),
-		builder: builder{state: s, addresses: newAddresses(s), resolvers: plainAddrs(s.Resolvers.Containers)},
+		builder: newBuilder(s),
 	}
 	i.fates = newFates(s, rules)
 	i.networks = i.fates.networksOf(i.holder)

@@ -73,15 +73,21 @@ func (i *Inquiry) unfenced() {
 
 // mode says what becomes of what the policy denies.
 func (i *Inquiry) mode() {
+	says := ""
+	if _, _, origin := i.state.modeOf(i.holder); origin != OriginImplied && origin != policy.LabelMode {
+		says = " (" + origin + ")"
+	}
 	switch {
 	case i.fenced.Mode == nft.Off:
-		i.step(StepMode, StepInfo, "off: nothing is denied")
+		i.step(StepMode, StepInfo, "off%s: nothing is denied", says)
+	case i.rules.DryRun && i.state.Overlay.Enforce != nil:
+		i.step(StepMode, StepInfo, "the whole host was set to audit at run time: nothing is denied, only logged and counted")
 	case i.rules.DryRun:
 		i.step(StepMode, StepInfo, "DRY_RUN: nothing is denied, only logged and counted")
 	case i.fenced.Mode == nft.Audit:
-		i.step(StepMode, StepInfo, "audit: nothing is denied, only logged and counted")
+		i.step(StepMode, StepInfo, "audit%s: nothing is denied, only logged and counted", says)
 	default:
-		i.step(StepMode, StepOK, "enforce")
+		i.step(StepMode, StepOK, "enforce%s", says)
 	}
 }
 

@@ -28,32 +28,26 @@ func (o origin) where() string {
 	return fmt.Sprintf("%q (%s, token %d at %d)", o.Token, o.from, o.placed.Number, o.placed.Pos)
 }
 
-// origins are all tokens of the container's label and of DEFAULT_OUTBOUND, and what is implied.
+// origins are all tokens of all texts that count for the container, and what is implied.
 func (i *Inquiry) origins() []origin {
 	if i.tokens != nil {
 		return i.tokens
 	}
-	text := i.holder.Labels[policy.LabelOutbound]
-	lost, remedy := i.unknown(i.labels.outbound)
-	for _, p := range policy.Entries(text) {
-		o := origin{Token: p.Token, from: OriginLabel, placed: p}
+	list := i.state.library.asked[i.holder.ID]
+	lost := make([]origin, len(list)) // why no allow of a text counts
+	for n, a := range list {
+		lost[n].lost, lost[n].remedy = i.unknown(a, against(list, n))
 		switch {
-		case !slices.Contains(i.labels.tokens, p.Token):
-			o.lost, o.remedy = i.whyLost(text)
-		case !p.Deny:
-			o.lost, o.remedy = lost, remedy
+		case a.within >= 0:
+			lost[n] = lost[a.within]
+			i.ofText(a, a.origin+" in "+list[a.within].origin, lost[n])
+		case a.origin == OriginLabel:
+			i.ofLabel(lost[n])
+		default:
+			i.ofText(a, "", lost[n])
 		}
-		i.tokens = append(i.tokens, o)
 	}
-	lost, remedy = i.unknown(compile(i.state.Config.Default))
-	for _, t := range i.state.Config.Default.Tokens {
-		o := origin{Token: t, from: OriginDefault}
-		if !t.Deny {
-			o.lost, o.remedy = lost, remedy
-		}
-		i.tokens = append(i.tokens, o)
-	}
-	if !slices.ContainsFunc(counting(i.tokens), func(o origin) bool { return o.Dest == policy.DNS }) {
+	if !slices.ContainsFunc(counting(i.tokens), func(o origin) bool { return o.Dest == policy.Destination(policy.DNS) }) {
 		i.tokens = append(i.tokens, origin{Token: policy.Token{Dest: policy.DNS}, from: OriginImplied})
 	}
 	for n := range i.tokens {
@@ -62,10 +56,39 @@ func (i *Inquiry) origins() []origin {
 	return i.tokens
 }
 
+// ofLabel adds the tokens of the container's label, with their places.
+func (i *Inquiry) ofLabel(lost origin) {
+	text := i.holder.Labels[policy.LabelOutbound]
+	for _, p := range i.state.Operator.Grammar().Entries(text) {
+		o := origin{Token: p.Token, from: OriginLabel, placed: p}
+		switch {
+		case !slices.Contains(i.labels.tokens, p.Token):
+			o.lost, o.remedy = i.whyLost(text)
+		case !p.Deny:
+			o.lost, o.remedy = lost.lost, lost.remedy
+		}
+		i.tokens = append(i.tokens, o)
+	}
+}
+
+// ofText adds the tokens of another text; from "" is where each of them stands.
+func (i *Inquiry) ofText(a asked, from string, lost origin) {
+	for _, t := range a.tokens {
+		o := origin{Token: t, from: from}
+		if from == "" {
+			o.from = a.from(t)
+		}
+		if !t.Deny {
+			o.lost, o.remedy = lost.lost, lost.remedy
+		}
+		i.tokens = append(i.tokens, o)
+	}
+}
+
 // means is what a token stands for, by itself.
 func (i *Inquiry) means(t policy.Token) nft.Source {
-	out := i.builder.source("", compile(policy.Policy{Tokens: []policy.Token{t}}), i.dns(), Problem{})
-	if t.Dest == policy.DNS && !t.Deny {
+	out := i.builder.make(&text{compiled: compile([]policy.Token{t})}, nil, i.dns()).source
+	if t.Dest == policy.Destination(policy.DNS) && !t.Deny {
 		out.Allow.Resolvers = i.dns()
 	}
 	return out
@@ -73,7 +96,7 @@ func (i *Inquiry) means(t policy.Token) nft.Source {
 
 // whyLost says why a token that can be understood is not part of the label's policy.
 func (i *Inquiry) whyLost(text string) (lost, remedy string) {
-	image, ok := i.labels.image[policy.LabelOutbound]
+	image, ok := i.labels.brought[policy.LabelOutbound]
 	switch {
 	case ok && image == text && text != "":
 		return "the label comes from the image and is ignored", "set it on the container to another value, or TRUST_IMAGE_LABELS=true to trust all images"
@@ -88,12 +111,15 @@ func (i *Inquiry) whyLost(text string) (lost, remedy string) {
 	return "it is beyond the label's limits", "write fewer tokens"
 }
 
-// unknown says why no allow of a source counts while it is not known what a name means that it denies.
-func (i *Inquiry) unknown(c compiled) (lost, remedy string) {
-	for _, n := range c.denyNames {
-		if !i.builder.addresses.known(n.pattern) {
-			return fmt.Sprintf("no allow beside \"!%s\" counts, whose addresses are not known yet, or are too many", n.pattern),
-				"check the name and the resolvers, or deny the address itself"
+// unknown says why no allow of a text counts while it is not known what a name means that it denies, or a group does that
+// it denies.
+func (i *Inquiry) unknown(a asked, against []*text) (lost, remedy string) {
+	for _, t := range append([]*text{a.text}, against...) {
+		for _, n := range t.compiled.denyNames {
+			if !i.builder.addresses.known(n.pattern) {
+				return fmt.Sprintf("no allow beside \"!%s\" counts, whose addresses are not known yet, or are too many", n.pattern),
+					"check the name and the resolvers, or deny the address itself"
+			}
 		}
 	}
 	return "", ""
@@ -245,8 +271,9 @@ func (i *Inquiry) offer() string {
 
 // closed says why no allow that is added to the label would count.
 func (i *Inquiry) closed() (why, remedy string) {
-	if parsed, _ := policy.ParseLabels(i.holder.Labels, i.labels.image); parsed.Outbound.Void || !i.labels.known {
+	if i.labels.void || !i.labels.known {
 		return i.whyLost("")
 	}
-	return i.unknown(i.labels.outbound)
+	list := i.state.library.asked[i.holder.ID]
+	return i.unknown(list[0], against(list, 0)) // the label is the first
 }

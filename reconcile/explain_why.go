@@ -94,7 +94,7 @@ func (i *Inquiry) because(p probe) (failed, why string) {
 	if other := i.otherwise(p.packet); len(other) > 0 {
 		return StepPolicy, told(other) + " is for another port or protocol"
 	}
-	if i.state.Config.Default.Void {
+	if i.state.library.void {
 		return StepPolicy, "no token allows it; of DEFAULT_OUTBOUND no allow counts, because of a denial that is not understood"
 	}
 	return StepPolicy, noToken + i.slip()

@@ -45,8 +45,8 @@ type Gather struct {
 	Operator func() operator.Policies
 	Overlay  func() overlay.Overlay
 
-	read  map[string]*labels // of the last State, so that a label is read once
-	seats seats              // likewise
+	library *library // of the last State, so that a label is read once
+	seats   seats    // likewise
 
 	bridged  []docker.Network     // the managed ones of the last State that have a bridge
 	unlisted map[string]time.Time // bridges that stand without a network in Docker's list, since when
@@ -95,8 +95,11 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 			state.ImageLabels = map[string]map[string]string{}
 		}
 	}
-	g.read = state.readAll(g.read)
-	state.read = g.read
+	if g.library == nil {
+		g.library = &library{}
+	}
+	g.library = state.read(g.library)
+	state.library = g.library
 	return state, nil
 }
 

@@ -104,7 +104,7 @@ func TestGatherFailsAsAWhole(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("error %v, want %q", err, test.want)
 			}
-			if len(state.Docker.Containers) > 0 || state.read != nil {
+			if len(state.Docker.Containers) > 0 || state.library != nil {
 				t.Error("there is half a state")
 			}
 		})
@@ -166,8 +166,8 @@ func TestLabelsAreReadAgainOnlyWhenTheyChange(t *testing.T) {
 		return s
 	}
 	id := dockertest.ID("web")
-	first := state().read[id]
-	if again := state().read[id]; again != first {
+	first := state().library.labels[id]
+	if again := state().library.labels[id]; again != first {
 		t.Error("an unchanged label was read again")
 	}
 	for change, label := range map[string]map[string]string{
@@ -177,8 +177,8 @@ func TestLabelsAreReadAgainOnlyWhenTheyChange(t *testing.T) {
 	} {
 		engine.PutContainer(docker.Container{ID: id, Name: "web", ImageID: "sha256:app", State: "running", Labels: label})
 		s := state()
-		fresh := s.readLabels(s.Docker.Containers[0])
-		if !s.read[id].equal(fresh) || len(s.read[id].problems) != len(fresh.problems) {
+		fresh := s.readLabels(s.Docker.Containers[0], s.Operator.Grammar())
+		if !s.library.labels[id].equal(fresh) || len(s.library.labels[id].problems) != len(fresh.problems) {
 			t.Errorf("%s: not read again", change)
 		}
 	}
@@ -190,18 +190,18 @@ func TestLabelsAreReadAgainOnlyWhenTheyChange(t *testing.T) {
 		t.Error("the image's label counts")
 	}
 	engine.DropContainer(id)
-	if s := state(); len(s.read) > 0 {
+	if s := state(); len(s.library.labels) > 0 {
 		t.Error("a container that is gone is remembered")
 	}
 }
 
 func TestReadLabelsAreNotChangedByBuild(t *testing.T) {
 	s := crowd(50)
-	s.read = s.readAll(nil)
+	s = s.ready()
 	first, _ := Build(s)
 	second, _ := Build(s)
 	unread := s
-	unread.read = nil
+	unread.library = nil
 	third, _ := Build(unread)
 	if first.String() != second.String() || first.String() != third.String() {
 		t.Error("a ruleset depends on what was read before")

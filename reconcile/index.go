@@ -49,6 +49,7 @@ func (x *index) update(s State, guard resolver.Guard) {
 
 // policies are what each owner of sets asks for. Of containers whose IDs begin alike only the first can have sets.
 func (x *index) policies(s State) map[string]*compiled {
+	s = s.ready()
 	first := make(map[string]*docker.Container, len(s.Docker.Containers))
 	for i := range s.Docker.Containers {
 		c := &s.Docker.Containers[i]
@@ -58,16 +59,19 @@ func (x *index) policies(s State) map[string]*compiled {
 	}
 	policies := make(map[string]*compiled, len(first)+1)
 	for id, c := range first {
-		if isShortID(id) && !ended(*c) {
-			policies[id] = &s.labels(*c).outbound
+		if !isShortID(id) || ended(*c) {
+			continue
+		}
+		for _, a := range s.library.asked[c.ID] {
+			owner := a.source
+			if owner == "" {
+				owner = id
+			}
+			policies[owner] = &a.text.compiled
 		}
 	}
-	if len(s.Config.Default.Tokens) > 0 {
-		policies[sourceDefault] = x.owners[sourceDefault]
-		if policies[sourceDefault] == nil { // it never changes
-			preset := compile(s.Config.Default)
-			policies[sourceDefault] = &preset
-		}
+	if t := s.library.preset; t != nil {
+		policies[sourceDefault] = &t.compiled
 	}
 	return policies
 }

@@ -1,6 +1,9 @@
 package reconcile
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"slices"
 
 	"github.com/dockerwall/dockerwall/docker"
@@ -9,35 +12,55 @@ import (
 
 // labels are a container's as far as they can be believed, read and compiled.
 type labels struct {
-	outbound compiled
+	text     // dockerwall.outbound
 	mode     policy.Mode
+	says     bool // whether a label says the mode
 	reject   bool
 	problems []policy.Problem
+	void     bool // a denial is lost, and no allow counts
 
-	tokens []policy.Token
-	text   map[string]string // the container's
-	image  map[string]string
-	known  bool // whether image is
+	alike   string            // the same for all that ask for the same
+	grammar string            // which groups there were
+	ours    map[string]string // the container's
+	brought map[string]string // its image's
+	known   bool              // whether brought is
 }
 
-// labels are those of c: what a [Gather] has read already, else read now.
+// labels are those of c.
 func (s State) labels(c docker.Container) *labels {
-	if l, ok := s.read[c.ID]; ok {
+	s = s.ready()
+	if l, ok := s.library.labels[c.ID]; ok {
 		return l
 	}
-	return s.readLabels(c)
+	return s.readLabels(c, s.Operator.Grammar())
 }
 
-func (s State) readLabels(c docker.Container) *labels {
+func (s State) readLabels(c docker.Container, g policy.Grammar) *labels {
 	image, known := s.image(c)
-	parsed, problems := policy.ParseLabels(c.Labels, image)
+	parsed, problems := g.ParseLabels(c.Labels, image)
 	if !known {
 		parsed, problems = narrowed(parsed, problems)
 	}
-	return &labels{
-		outbound: compile(parsed.Outbound), mode: parsed.Mode, reject: parsed.Reject, problems: problems,
-		tokens: parsed.Outbound.Tokens, text: c.Labels, image: image, known: known,
+	l := &labels{
+		text: text{origin: OriginLabel, label: policy.LabelOutbound, tokens: parsed.Outbound.Tokens, compiled: compile(parsed.Outbound.Tokens)},
+		mode: parsed.Mode, reject: parsed.Reject, problems: problems, void: parsed.Outbound.Void, ours: c.Labels, brought: image, known: known,
 	}
+	said, ok := c.Labels[policy.LabelMode]
+	l.says = ok && known && image[policy.LabelMode] != said
+	sum := sha256.New()
+	for _, t := range l.tokens {
+		_, _ = io.WriteString(sum, t.String()+",") // which never fails
+	}
+	l.alike = string(sum.Sum(nil))
+	return l
+}
+
+// alikeFor is the same for containers whose labels can share a source: what is denied of resolvers may be those of one.
+func (l *labels) alikeFor(c docker.Container) string {
+	if !l.compiled.deniesDNS || len(c.Resolvers) == 0 {
+		return l.alike
+	}
+	return fmt.Sprint(l.alike, c.Resolvers)
 }
 
 // image are the labels of c's image, nil when images are trusted, and whether it is known which of c's
@@ -67,17 +90,15 @@ func (l *labels) equal(m *labels) bool {
 	return l.mode == m.mode && l.reject == m.reject && slices.Equal(l.tokens, m.tokens)
 }
 
-// readAll are the labels of all containers; those in last that have not changed are not read again.
-func (s State) readAll(last map[string]*labels) map[string]*labels {
-	out := make(map[string]*labels, len(s.Docker.Containers))
-	for _, c := range s.Docker.Containers {
-		l, ok := last[c.ID]
-		if image, known := s.image(c); !ok || l.known != known || !sameOurs(l.text, c.Labels) || !sameOurs(l.image, image) {
-			l = s.readLabels(c)
-		}
-		out[c.ID] = l
+// readLabels are those of c: the last ones if nothing has changed.
+func (r *textReader) readLabels(c docker.Container) *labels {
+	last, ok := r.last.labels[c.ID]
+	image, known := r.state.image(c)
+	if !ok || last.grammar != r.out.grammar || last.known != known || !sameOurs(last.ours, c.Labels) || !sameOurs(last.brought, image) {
+		last = r.state.readLabels(c, r.grammar)
+		last.grammar = r.out.grammar
 	}
-	return out
+	return last
 }
 
 // sameOurs says whether two sets of labels have the same of ours.

@@ -59,6 +59,7 @@ func meet(policies []nft.Container, sources []nft.Source, d *denials) nft.Contai
 	if len(different) == 1 {
 		return different[0]
 	}
+	different = apartFrom(different, sources)
 	out := nft.Container{Mode: mode, Reject: true, Own: nft.Source{Allow: different[0].Own.Allow}, Shared: slices.Clone(different[0].Shared)}
 	for _, p := range different {
 		out.Reject = out.Reject && p.Reject
@@ -73,6 +74,61 @@ func meet(policies []nft.Container, sources []nft.Source, d *denials) nft.Contai
 		out.Shared = append(out.Shared, d.name(m))
 	}
 	slices.Sort(out.Shared)
+	return out
+}
+
+// apartFrom has each policy hold itself what it allows by sources that not all of them follow.
+func apartFrom(policies []nft.Container, sources []nft.Source) []nft.Container {
+	followers := map[string]int{}
+	for _, p := range policies {
+		for _, name := range p.Shared {
+			followers[name]++
+		}
+	}
+	out := slices.Clone(policies)
+	for i := range out {
+		for _, s := range sources {
+			if slices.Contains(out[i].Shared, s.Name) && followers[s.Name] < len(policies) {
+				out[i].Own.Allow = either(out[i].Own.Allow, s.Allow)
+			}
+		}
+	}
+	return out
+}
+
+// either covers no packet that neither a nor b does. Of boxes that overlap it has one.
+func either(a, b nft.Matches) nft.Matches {
+	out := nft.Matches{
+		All: unite(a.All, b.All), Host: unite(a.Host, b.Host), Internet: unite(a.Internet, b.Internet), Resolvers: unite(a.Resolvers, b.Resolvers),
+		Addrs: nft.Literals{
+			Any: apartRanges(slices.Concat(a.Addrs.Any, b.Addrs.Any)), ICMP: apartRanges(slices.Concat(a.Addrs.ICMP, b.Addrs.ICMP)),
+			Boxes: disjointBoxes(slices.Concat(a.Addrs.Boxes, b.Addrs.Boxes)),
+		},
+		Nets:  joined(a.Nets, b.Nets),
+		Names: slices.Clone(a.Names),
+	}
+	out.Nets.Boxes = disjointBoxes(out.Nets.Boxes)
+	for _, set := range b.Names {
+		i := slices.IndexFunc(out.Names, func(o nft.NameSet) bool { return o.Clause == set.Clause })
+		if i < 0 {
+			out.Names = append(out.Names, set)
+			continue
+		}
+		addrs := slices.Concat(out.Names[i].Addrs, set.Addrs)
+		slices.SortStableFunc(addrs, func(x, y nft.NamedAddr) int { return x.Addr.Compare(y.Addr) })
+		out.Names[i].Addrs = slices.CompactFunc(addrs, func(x, y nft.NamedAddr) bool { return x.Addr == y.Addr })
+	}
+	slices.SortStableFunc(out.Names, func(x, y nft.NameSet) int { return compareClauses(x.Clause, y.Clause) })
+	return out
+}
+
+func unite[T comparable](a, b []T) []T {
+	out := slices.Clone(a)
+	for _, x := range b {
+		if !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
 	return out
 }
 

@@ -13,15 +13,24 @@ import (
 func Names(s State) resolver.Wanted {
 	allowed, denied := make(map[string]bool, len(s.Names)), map[string]bool{}
 	allowedBelow, deniedBelow := map[string]bool{}, map[string]bool{}
-	add := func(c *compiled) {
-		collect(c.allowNames, allowed, allowedBelow)
-		collect(c.denyNames, denied, deniedBelow)
+	s = s.ready()
+	seen := map[*text]bool{}
+	add := func(t *text) {
+		if !seen[t] {
+			seen[t] = true
+			collect(t.compiled.allowNames, allowed, allowedBelow)
+			collect(t.compiled.denyNames, denied, deniedBelow)
+		}
 	}
-	preset := compile(s.Config.Default)
-	add(&preset)
+	if t := s.library.preset; t != nil {
+		add(t)
+	}
 	for _, c := range s.Docker.Containers {
-		if !ended(c) {
-			add(&s.labels(c).outbound)
+		if ended(c) {
+			continue
+		}
+		for _, a := range s.library.asked[c.ID] {
+			add(a.text)
 		}
 	}
 	if len(deniedBelow) > 0 {

@@ -36,19 +36,23 @@ const maxRemembered = 4096
 //
 // Containers in another one's network (container:X) have no address of their own, and follow X here as ever. A container
 // with several networks is looked at on each by itself. DRY_RUN stays what it is, see [Resume].
-func Reboot(s State, r nft.Ruleset, earlier map[string]nft.Container) nft.Ruleset {
+func Reboot(s State, r nft.Ruleset, earlier map[string]Earlier) nft.Ruleset {
 	b := rebooter{state: s, now: r, policies: make(map[string]nft.Container, len(r.Containers)), room: maxRemembered, certain: map[string]nft.Container{}, ids: map[string]int{}}
-	for id, c := range earlier {
-		b.policies[id] = c
+	b.now.Sources = slices.Clone(r.Sources)
+	for id, e := range earlier {
+		if _, runs := slices.BinarySearchFunc(r.Containers, id, func(c nft.Container, id string) int { return strings.Compare(c.ID, id) }); !runs {
+			b.policies[id] = b.recalled(e)
+		}
 	}
 	for _, c := range r.Containers {
 		b.policies[c.ID] = c
 	}
+	b.forgetPassing()
 	for _, c := range s.Docker.Containers {
 		b.ids[short(c.ID)]++
 	}
 	b.out = r
-	b.out.Ports, b.out.Containers, b.out.Sources = nil, nil, slices.Clone(r.Sources)
+	b.out.Ports, b.out.Containers, b.out.Sources = nil, nil, nil
 	b.out.Bridges = slices.Clone(r.Bridges)
 	for i := range b.out.Bridges {
 		b.bridge(&b.out.Bridges[i])
@@ -57,6 +61,7 @@ func Reboot(s State, r nft.Ruleset, earlier map[string]nft.Container) nft.Rulese
 		b.out.Containers = append(b.out.Containers, c)
 	}
 	slices.SortFunc(b.out.Containers, func(x, y nft.Container) int { return strings.Compare(x.ID, y.ID) })
+	b.followed()
 	slices.SortFunc(b.out.Sources, func(x, y nft.Source) int { return strings.Compare(x.Name, y.Name) })
 	return b.out
 }
@@ -70,6 +75,86 @@ type rebooter struct {
 	certain  map[string]nft.Container // by ID
 	denials  denials
 	room     int // for addresses
+}
+
+// Earlier is a policy that a container had while it ran, with the sources it followed.
+type Earlier struct {
+	Container nft.Container
+	Sources   []nft.Source
+}
+
+// Remember returns what is to be remembered of each container of a ruleset, by the first 12 digits of its ID.
+func Remember(r nft.Ruleset) map[string]Earlier {
+	sources := make(map[string]nft.Source, len(r.Sources))
+	for _, s := range r.Sources {
+		sources[s.Name] = s
+	}
+	out := make(map[string]Earlier, len(r.Containers))
+	for _, c := range r.Containers {
+		e := Earlier{Container: c}
+		for _, name := range c.Shared {
+			e.Sources = append(e.Sources, sources[name])
+		}
+		out[c.ID] = e
+	}
+	return out
+}
+
+// recalled is an earlier policy, whose sources are among those of now: what says something else by now gets another name.
+func (b *rebooter) recalled(e Earlier) nft.Container {
+	c := e.Container
+	c.Shared = slices.Clone(c.Shared)
+	for i, name := range c.Shared {
+		if name != sourceResolvers && name != sourceDefault { // which are what they are now
+			c.Shared[i] = b.add(e.Sources[i], name)
+		}
+	}
+	slices.Sort(c.Shared)
+	return c
+}
+
+// add has a source be among those of now, and returns its name.
+func (b *rebooter) add(s nft.Source, name string) string {
+	for n := 1; ; n++ {
+		i := slices.IndexFunc(b.now.Sources, func(o nft.Source) bool { return o.Name == name })
+		if i < 0 {
+			s.Name = name
+			b.now.Sources = append(b.now.Sources, s)
+			return name
+		}
+		s.Name, s.Title = name, b.now.Sources[i].Title
+		if key(s) == key(b.now.Sources[i]) {
+			return name
+		}
+		name = fmt.Sprintf("was%d", n)
+	}
+}
+
+// forgetPassing has policies be made anew without what was allowed for a while only: nobody knows when the boot is.
+func (b *rebooter) forgetPassing() {
+	overlay, passing := b.state.Overlay.Lasting()
+	if len(passing) == 0 {
+		return
+	}
+	b.state.Overlay, b.state.library = overlay, nil
+	for _, id := range passing {
+		delete(b.policies, short(id))
+	}
+}
+
+// followed has the ruleset hold the sources that are followed in it.
+func (b *rebooter) followed() {
+	used := map[string]bool{sourceResolvers: true, sourceDefault: true}
+	for _, c := range b.out.Containers {
+		for _, name := range c.Shared {
+			used[name] = true
+		}
+	}
+	for _, s := range b.now.Sources {
+		if used[s.Name] {
+			b.out.Sources = append(b.out.Sources, s)
+		}
+	}
 }
 
 // bridge takes from a bridge what does not survive, and adds what its network's containers may.
@@ -120,6 +205,11 @@ func (b *rebooter) policy(c docker.Container) nft.Container {
 			b.builder = &made
 		}
 		p = b.builder.container(c, nil)
+		e := Earlier{Container: p}
+		for _, name := range p.Shared {
+			e.Sources = append(e.Sources, b.builder.shared[name])
+		}
+		p = b.recalled(e)
 		b.policies[id] = p
 	}
 	p.Endpoints = nil

@@ -181,7 +181,7 @@ func TestWhatRanIsKnownByThePolicyItHad(t *testing.T) {
 	s := comers(docker0(), nil, comer{name: "web", label: "www.example.com"})
 	ran := placed(s, []int{0})
 	was, _ := build(t, ran)
-	earlier := map[string]nft.Container{was.Containers[0].ID: was.Containers[0]}
+	earlier := Remember(was)
 	s.Names = nil // its names are asked for no more
 	now, _ := build(t, s)
 	const p = "forward 203.0.113.10:80/tcp"

@@ -11,10 +11,9 @@ func unsettled(s State) map[string]bool {
 		return slices.ContainsFunc(c.allowNames, func(n named) bool { return !n.pattern.Wild() && s.Names[n.pattern.Name()] == nil }) ||
 			slices.ContainsFunc(c.denyNames, func(n named) bool { return !addresses.known(n.pattern) })
 	}
-	preset := compile(s.Config.Default)
-	all := waits(&preset)
+	s = s.ready()
 	for _, c := range s.Docker.Containers {
-		if all || waits(&s.labels(c).outbound) {
+		if slices.ContainsFunc(s.library.asked[c.ID], func(a asked) bool { return waits(&a.compiled) }) {
 			out[short(c.ID)] = true
 		}
 	}

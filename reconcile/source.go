@@ -13,9 +13,10 @@ import (
 // compiled is a policy of which only what names and _dns_ mean now is missing. It depends on nothing
 // but the text, so it is made once in the life of a container.
 type compiled struct {
-	allow, deny           nft.Matches
-	allowNames, denyNames []named // by clause
-	deniesDNS             bool
+	allow, deny             nft.Matches
+	allowNames, denyNames   []named // by clause
+	allowGroups, denyGroups []policy.Group
+	deniesDNS               bool
 }
 
 // named is a token that names a pattern.
@@ -24,13 +25,14 @@ type named struct {
 	clause  nft.Clause
 }
 
-func compile(p policy.Policy) compiled {
+func compile(tokens []policy.Token) compiled {
 	isDenial := func(t policy.Token) bool { return t.Deny }
-	allow := slices.DeleteFunc(slices.Clone(p.Tokens), isDenial)
-	deny := slices.DeleteFunc(slices.Clone(p.Tokens), func(t policy.Token) bool { return !t.Deny })
-	out := compiled{deniesDNS: denies(p, policy.DNS)}
+	allow := slices.DeleteFunc(slices.Clone(tokens), isDenial)
+	deny := slices.DeleteFunc(slices.Clone(tokens), func(t policy.Token) bool { return !t.Deny })
+	out := compiled{deniesDNS: slices.ContainsFunc(deny, func(t policy.Token) bool { return t.Dest == policy.Destination(policy.DNS) })}
 	out.allow, out.allowNames = matches(allow)
 	out.deny, out.denyNames = matches(deny)
+	out.allowGroups, out.denyGroups = policy.Policy{Tokens: tokens}.Groups()
 	return out
 }
 
@@ -52,6 +54,7 @@ func matches(tokens []policy.Token) (nft.Matches, []named) {
 			names = append(names, named{d, clause})
 		case policy.Special:
 			addSpecial(&out, d, clause)
+		case policy.Group: // a source of its own
 		}
 	}
 	out.Addrs, out.Nets = singles(single), literals(wide)
@@ -73,49 +76,63 @@ func clauseOf(c policy.Clause) nft.Clause {
 	return out
 }
 
-// source completes a policy. resolvers are what _dns_ means for it; about names it in problems.
-func (b *builder) source(name string, c compiled, resolvers []netip.Addr, about Problem) nft.Source {
-	out := nft.Source{Name: name, Deny: c.deny}
-	out.Deny.Names = b.resolve(c.denyNames, true, about)
-	if !b.unknown(c.denyNames, about) {
-		out.Allow = c.allow
-		out.Allow.Names = b.resolve(c.allowNames, false, about)
-	}
-	if c.deniesDNS {
-		out.Deny.Resolvers = resolvers
-	}
-	return out
+// made is the source of a text, what is wrong with it, and whether its allows were left out.
+type made struct {
+	source   nft.Source
+	lost     bool
+	problems []policy.Problem
 }
 
-// unknown says whether it is not known of some denied name what to deny, and reports it: an allow beside it
-// could let through what is denied.
-func (b *builder) unknown(denied []named, about Problem) (found bool) {
+// make completes a text; against are the groups it denies. resolvers are what _dns_ means for it.
+func (b *builder) make(t *text, against []*text, resolvers []netip.Addr) *made {
+	var m made
+	c := &t.compiled
+	m.source = nft.Source{Name: t.source, Title: t.title, Deny: c.deny}
+	m.source.Deny.Names = b.resolve(c.denyNames, true, &m)
+	b.unknown(t, c.denyNames, "", &m)
+	for _, g := range against {
+		b.unknown(t, g.compiled.denyNames, " (in "+g.label+")", &m)
+	}
+	if !m.lost {
+		m.source.Allow = c.allow
+		m.source.Allow.Names = b.resolve(c.allowNames, false, &m)
+	}
+	if c.deniesDNS {
+		m.source.Deny.Resolvers = resolvers
+	}
+	return &m
+}
+
+func (m *made) report(p policy.Problem) { m.problems = append(m.problems, p) }
+
+// unknown finds out whether it is not known of some denied name what to deny: an allow beside it could let through what is
+// denied.
+func (b *builder) unknown(t *text, denied []named, where string, m *made) {
 	for _, n := range denied {
 		if b.addresses.known(n.pattern) {
 			continue
 		}
-		found = true
-		source, label := "DEFAULT_OUTBOUND", ""
-		if about.ID != "" {
-			source, label = "this label", policy.LabelOutbound
+		m.lost = true
+		source := t.label
+		if t.label == policy.LabelOutbound {
+			source = "this label"
 		}
-		about.Problem = policy.Problem{
-			Severity: policy.Error, Rule: RuleUnknownDenial, Label: label, Token: "!" + n.pattern.String(),
+		p := policy.Problem{
+			Severity: policy.Error, Rule: RuleUnknownDenial, Label: t.label, Token: "!" + n.pattern.String() + where,
 			Message: "the denied name's addresses are not known yet, or are too many to remember; no allow of " + source + " counts until a resolver answers",
 			Remedy:  "check the name and the resolvers, or deny the address itself",
 		}
 		if n.pattern.Wild() {
-			about.Message = "more addresses were heard of beneath the denied wildcard than can be remembered; no allow of " + source + " counts"
-			about.Remedy = "deny the addresses themselves"
+			p.Message = "more addresses were heard of beneath the denied wildcard than can be remembered; no allow of " + source + " counts"
+			p.Remedy = "deny the addresses themselves"
 		}
-		b.report(about)
+		m.report(p)
 	}
-	return found
 }
 
 // resolve makes a set for each clause of what the names mean now. A denial takes all addresses; an
 // allow only those that the guard lets through.
-func (b *builder) resolve(names []named, deny bool, about Problem) []nft.NameSet {
+func (b *builder) resolve(names []named, deny bool, m *made) []nft.NameSet {
 	var out []nft.NameSet
 	for i, n := range names {
 		if last := len(out) - 1; last < 0 || out[last].Clause != n.clause {
@@ -128,7 +145,7 @@ func (b *builder) resolve(names []named, deny bool, about Problem) []nft.NameSet
 		for _, name := range b.addresses.matched(n.pattern) {
 			for _, a := range b.addresses.of(name, deny) {
 				a, ok := plain(a)
-				if !ok || !deny && b.refuses(n.pattern, name, a, about) {
+				if !ok || !deny && b.refuses(n.pattern, name, a, m) {
 					continue
 				}
 				set.Addrs = append(set.Addrs, nft.NamedAddr{Addr: a, Name: name})
@@ -143,24 +160,24 @@ func (b *builder) resolve(names []named, deny bool, about Problem) []nft.NameSet
 }
 
 // refuses says whether no answer may open addr to p, and reports it.
-func (b *builder) refuses(p policy.Pattern, name string, addr netip.Addr, about Problem) bool {
+func (b *builder) refuses(p policy.Pattern, name string, addr netip.Addr, m *made) bool {
 	reason := b.addresses.guard.Refuse(addr, name, p.Wild())
 	if reason == "" {
 		return false
 	}
-	about.Problem = policy.Problem{
+	problem := policy.Problem{
 		Severity: policy.Warning, Rule: RuleRefused, Token: name,
 		Message: "the name means " + addr.String() + ", which no DNS answer can open (" + reason + ")",
 		Remedy:  "name the address itself if it is meant",
 	}
 	switch reason {
 	case reasonHost:
-		about.Remedy = "it is this host: use _host_:PORT"
+		problem.Remedy = "it is this host: use _host_:PORT"
 	case reasonPrivate:
-		about.Message = "the name means " + addr.String() + ", which no wildcard can open (" + reason + ")"
-		about.Remedy = "write the name in full if it is meant"
+		problem.Message = "the name means " + addr.String() + ", which no wildcard can open (" + reason + ")"
+		problem.Remedy = "write the name in full if it is meant"
 	}
-	b.report(about)
+	m.report(problem)
 	return true
 }
 

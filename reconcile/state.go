@@ -37,8 +37,8 @@ type State struct {
 	Operator operator.Policies
 	Overlay  overlay.Overlay
 
-	read  map[string]*labels // by container ID; what is missing is read from Docker.Containers
-	seats seats              // of the endpoints
+	library *library // what is asked for; nil is read from the rest
+	seats   seats    // of the endpoints
 
 	unlisted []string // bridges of networks that Docker does not list any more
 }
@@ -47,8 +47,10 @@ type State struct {
 type Config struct {
 	Networks policy.Networks // GATEWAY_NETWORKS
 	Default  policy.Policy   // DEFAULT_OUTBOUND
-	DryRun   bool            // DRY_RUN
-	LogGroup uint16          // nflog group of denied packets
+	// DefaultText is DEFAULT_OUTBOUND as it is written, if groups may change what it means; it goes before Default.
+	DefaultText string
+	DryRun      bool   // DRY_RUN
+	LogGroup    uint16 // nflog group of denied packets
 	// PrivateNames are zones in which wildcards may open private ranges.
 	PrivateNames []string
 	// NoElementLimit is set for kernels that take one expression an element.

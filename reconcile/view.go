@@ -7,42 +7,51 @@ import (
 	"github.com/dockerwall/dockerwall/policy"
 )
 
-// Where a token stands.
+// Where a token stands, besides rules of files ("10-shop.yaml:12") and groups ("@pypi in 10-shop.yaml:12").
 const (
 	OriginLabel   = policy.LabelOutbound
 	OriginDefault = "DEFAULT_OUTBOUND"
+	OriginOverlay = "added at run time"
 	OriginImplied = "implied"
 )
 
 // Policy is what counts for a container, before anybody asks what names mean.
 type Policy struct {
-	Mode   policy.Mode
-	Reject bool
-	Tokens []Sourced // of the label, then of DEFAULT_OUTBOUND, then what is implied
+	Mode       policy.Mode
+	ModeOrigin string // where the mode is said: dockerwall.mode, a rule of a file, OriginOverlay or OriginImplied
+	Reject     bool
+	// Tokens of the label come first, then of DEFAULT_OUTBOUND, of files and of the overlay, then what is implied. Those of a
+	// group follow the one that names it.
+	Tokens []Sourced
 }
 
 // Sourced is a token and where it stands.
 type Sourced struct {
 	policy.Token
 	Origin string
+	Group  policy.Group // it is of; "" if it stands there itself
 }
 
 // Policy returns what counts for c, which is one of the state's, by its own labels: whoever shares another's network has
 // that one's policy.
 func (s State) Policy(c docker.Container) Policy {
-	l := s.labels(c)
-	out := Policy{Mode: l.mode, Reject: l.reject, Tokens: make([]Sourced, 0, len(l.tokens)+len(s.Config.Default.Tokens)+1)}
+	s = s.ready()
+	mode, reject, origin := s.modeOf(c)
+	out := Policy{Mode: mode, ModeOrigin: origin, Reject: reject}
 	dns := false
-	add := func(tokens []policy.Token, origin string) {
-		for _, t := range tokens {
-			out.Tokens = append(out.Tokens, Sourced{t, origin})
+	list := s.library.asked[c.ID]
+	for _, a := range list {
+		for _, t := range a.tokens {
+			one := Sourced{Token: t, Origin: a.from(t)}
+			if a.within >= 0 {
+				one.Origin, one.Group = a.origin+" in "+list[a.within].origin, policy.Group(a.origin[1:])
+			}
+			out.Tokens = append(out.Tokens, one)
 			dns = dns || t.Dest == policy.Destination(policy.DNS)
 		}
 	}
-	add(l.tokens, OriginLabel)
-	add(s.Config.Default.Tokens, OriginDefault)
 	if !dns {
-		add([]policy.Token{{Dest: policy.DNS}}, OriginImplied)
+		out.Tokens = append(out.Tokens, Sourced{Token: policy.Token{Dest: policy.DNS}, Origin: OriginImplied})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,9 +164,7 @@ func (f *fence) remember(o reconcile.Outcome) {
 				delete(f.policiesOf, id)
 			}
 		}
-		for _, c := range o.Ruleset.Containers {
-			f.policiesOf[c.ID] = c
-		}
+		maps.Copy(f.policiesOf, reconcile.Remember(o.Ruleset))
 		return boot.Saved{
 			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: f.keptSettings, Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
 		}

@@ -84,7 +84,7 @@ type fence struct {
 	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
 
 	keptSettings boot.Settings
-	policiesOf   map[string]nft.Container // policies of containers while they ran, by 12-digit ID; of boot only
+	policiesOf   map[string]reconcile.Earlier // policies of containers while they ran, by 12-digit ID; of boot only
 }
 
 // newDaemon makes the parts. What it opens is closed by run.
@@ -98,7 +98,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	f := &fence{logger: logger, flushed: make(chan struct{}, 1), hearing: hearing{heard: time.Now()}, noted: remembered{since: time.Now(), settings: s.problems}, policiesOf: map[string]nft.Container{}}
+	f := &fence{logger: logger, flushed: make(chan struct{}, 1), hearing: hearing{heard: time.Now()}, noted: remembered{since: time.Now(), settings: s.problems}, policiesOf: map[string]reconcile.Earlier{}}
 	if f.engine, err = docker.New(docker.Options{Logger: logger}); err != nil {
 		return nil, err
 	}
