@@ -23,7 +23,7 @@ const (
 type judge struct {
 	c        Case
 	asked    map[string]bool
-	existing []policy.Token // those of DEFAULT_OUTBOUND too
+	existing []policy.Token // wherever they stand
 	wanted   map[policy.Token]*token
 	notes    []string
 }
@@ -33,8 +33,8 @@ func newJudge(c Case) *judge {
 	for _, name := range c.Observed.Asked {
 		j.asked[name] = true
 	}
-	existing, problems := policy.Parse(c.Existing)
-	j.existing = slices.Concat(existing.Tokens, c.Default.Tokens)
+	existing, problems := c.Grammar.Parse(c.Existing)
+	j.existing = slices.Concat(existing.Tokens, c.Others)
 	if existing.Void {
 		j.note("a denial in the label cannot be understood, so that nothing it allows counts: correct it first")
 	}

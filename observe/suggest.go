@@ -27,7 +27,9 @@ type Case struct {
 	Mode     string    // as in [api.Container]; "" when it is gone
 	// Existing is the label as it counts, or Observed.Outbound when the container is gone.
 	Existing string
-	Default  policy.Policy // DEFAULT_OUTBOUND
+	Grammar  policy.Grammar // in which the label is written
+	// Others are the tokens that count besides the label: of DEFAULT_OUTBOUND, of files, and all of groups.
+	Others []policy.Token
 	// Token says which token would allow a destination that goes by some names, the likeliest first; see [reconcile.Opener].
 	Token func(reconcile.Destination, []string) (policy.Token, bool)
 }
@@ -49,7 +51,7 @@ func Suggest(c Case) api.Suggestion {
 	for _, t := range tokens {
 		added = append(added, t.Token)
 	}
-	label, kept := Extended(c.Existing, added)
+	label, kept := Extended(c.Existing, added, c.Grammar)
 	out.Outbound = label
 	if kept < len(tokens) {
 		j.note(fmt.Sprintf("%d more destinations are not suggested: a label cannot have so many, or should not; think of ranges or wildcards", len(tokens)-kept))
@@ -65,13 +67,13 @@ func Suggest(c Case) api.Suggestion {
 
 // Extended is an existing label and as many tokens, from the first, as a label can have without making it worse, and how
 // many these are. The tokens must not be in it yet.
-func Extended(existing string, tokens []policy.Token) (label string, kept int) {
+func Extended(existing string, tokens []policy.Token, g policy.Grammar) (label string, kept int) {
 	line := oneLine(existing)
-	before, was := policy.Parse(line)
+	before, was := g.Parse(line)
 	n := min(len(tokens), maxTokens)
 	for ; n > 0; n = n * 9 / 10 {
 		label := joined(line, tokens[:n])
-		after, problems := policy.Parse(label)
+		after, problems := g.Parse(label)
 		if len(problems) == len(was) && len(after.Tokens) == len(before.Tokens)+n || before.Void {
 			return label, n
 		}

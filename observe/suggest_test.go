@@ -157,7 +157,8 @@ func TestSuggestedTokens(t *testing.T) {
 			if len(test.asked) > 0 {
 				c.Observed.AskedLast = newClock().now
 			}
-			c.Default, _ = policy.Parse(test.preset)
+			preset, _ := policy.Parse(test.preset)
+			c.Others = preset.Tokens
 			for _, text := range test.seen {
 				c.Observed.Records = append(c.Observed.Records, seen(t, text))
 			}

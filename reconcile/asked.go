@@ -30,6 +30,8 @@ type text struct {
 	origin, title string
 	label         string // as problems name it: dockerwall.outbound, DEFAULT_OUTBOUND, 10-shop.yaml:12, @pypi
 	common        bool   // what is wrong with it concerns the host, not one container
+	group         bool   // it is what a group allows
+	against       bool   // it is what a group denies
 	tokens        []policy.Token
 	compiled      compiled
 	// place says where a token stands, if it is not all of one line; nil is that origin says it.
@@ -205,7 +207,7 @@ func (r *textReader) label(c docker.Container) *text {
 // group is what a group allows, or denies.
 func (r *textReader) group(name policy.Group, deny bool) *text {
 	g := r.state.Operator.Groups[name]
-	t := text{origin: "@" + string(name), title: "group @" + string(name), label: "@" + string(name), common: true, tokens: g.Policy.Tokens}
+	t := text{origin: "@" + string(name), title: "group @" + string(name), label: "@" + string(name), common: true, group: !deny, against: deny, tokens: g.Policy.Tokens}
 	t.source = r.name(sourceGroup, string(name))
 	if deny {
 		t.source, t.title = r.name(sourceAgainst, string(name)), "group @"+string(name)+", denied"
@@ -298,12 +300,9 @@ func against(list []asked, at int) (out []*text) {
 		if a.within != at {
 			break
 		}
-		if !a.allows() {
+		if a.against {
 			out = append(out, a.text)
 		}
 	}
 	return out
 }
-
-// allows says whether what a group lists is allowed.
-func (t *text) allows() bool { return strings.HasPrefix(t.source, sourceGroup) }

@@ -159,7 +159,7 @@ func (b *builder) container(c docker.Container, ends []nft.Endpoint) nft.Contain
 	deniesDNS := false
 	for i, a := range list {
 		deniesDNS = deniesDNS || a.compiled.deniesDNS
-		if a.within >= 0 && lost[a.within] && a.allows() {
+		if a.within >= 0 && lost[a.within] && a.group {
 			continue
 		}
 		var m *made

@@ -89,7 +89,9 @@ func (b *builder) make(t *text, against []*text, resolvers []netip.Addr) *made {
 	c := &t.compiled
 	m.source = nft.Source{Name: t.source, Title: t.title, Deny: c.deny}
 	m.source.Deny.Names = b.resolve(c.denyNames, true, &m)
-	b.unknown(t, c.denyNames, "", &m)
+	if !t.against { // who names a group says what is not known of it
+		b.unknown(t, c.denyNames, "", &m)
+	}
 	for _, g := range against {
 		b.unknown(t, g.compiled.denyNames, " (in "+g.label+")", &m)
 	}

@@ -46,9 +46,10 @@ type State struct {
 // Config is what the operator set.
 type Config struct {
 	Networks policy.Networks // GATEWAY_NETWORKS
-	Default  policy.Policy   // DEFAULT_OUTBOUND
-	// DefaultText is DEFAULT_OUTBOUND as it is written, if groups may change what it means; it goes before Default.
+	// DefaultText is DEFAULT_OUTBOUND as it is written: which groups there are decides what it means. Default is the same
+	// without groups, for who has no text.
 	DefaultText string
+	Default     policy.Policy
 	DryRun      bool   // DRY_RUN
 	LogGroup    uint16 // nflog group of denied packets
 	// PrivateNames are zones in which wildcards may open private ranges.

@@ -32,10 +32,13 @@ type Sourced struct {
 	Group  policy.Group // it is of; "" if it stands there itself
 }
 
-// Policy returns what counts for c, which is one of the state's, by its own labels: whoever shares another's network has
-// that one's policy.
+// Policy returns what counts for c by its own labels, or would if it were one of the state's: whoever shares another's
+// network has that one's policy.
 func (s State) Policy(c docker.Container) Policy {
-	s = s.ready()
+	if s = s.ready(); s.library.labels[c.ID] == nil {
+		s.Docker.Containers, s.library = []docker.Container{c}, nil
+		s = s.ready()
+	}
 	mode, reject, origin := s.modeOf(c)
 	out := Policy{Mode: mode, ModeOrigin: origin, Reject: reject}
 	dns := false

@@ -210,7 +210,7 @@ func (o checkOptions) host(ctx context.Context) (check.Host, error) {
 	}
 	gather := reconcile.Gather{Engine: engine, Resolver: asks, Interfaces: hostnet.Read, TrustImage: trust}
 	gather.Config.Networks, _ = policy.ParseNetworks(o.networks)
-	gather.Config.Default, _ = policy.Parse(o.outbound)
+	gather.Config.DefaultText = o.outbound
 	if _, err := engine.List(ctx); err != nil {
 		return check.Host{}, fmt.Errorf("list containers and networks: %w", err)
 	}

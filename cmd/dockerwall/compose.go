@@ -119,11 +119,11 @@ func overrides(all []api.Suggestion) (files []override, others []api.Suggestion)
 func oneLabel(replicas []api.Suggestion) (label string, out int) {
 	label = replicas[0].Outbound
 	for _, s := range replicas[1:] {
-		have, _ := policy.Parse(label)
-		more, _ := policy.Parse(s.Outbound)
+		have, _ := policy.AnyGroup().Parse(label)
+		more, _ := policy.AnyGroup().Parse(s.Outbound)
 		fresh := slices.DeleteFunc(more.Tokens, func(t policy.Token) bool { return slices.Contains(have.Tokens, t) })
 		kept := 0
-		label, kept = observe.Extended(label, fresh)
+		label, kept = observe.Extended(label, fresh, policy.AnyGroup())
 		out += len(fresh) - kept
 	}
 	return label, out

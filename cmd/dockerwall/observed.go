@@ -30,6 +30,16 @@ func outboundOf(s reconcile.State, c docker.Container) string {
 	return ownLabel(s, c, policy.LabelOutbound)
 }
 
+// besides are the tokens that count for a container besides those that stand in its label.
+func besides(s reconcile.State, c docker.Container) (out []policy.Token) {
+	for _, t := range s.Policy(c).Tokens {
+		if t.Origin != reconcile.OriginLabel && t.Origin != reconcile.OriginImplied {
+			out = append(out, t.Token)
+		}
+	}
+	return out
+}
+
 func isRunning(c docker.Container) bool {
 	return c.State == "running" || c.State == "paused" || c.State == "restarting"
 }
@@ -132,10 +142,10 @@ func (f *fence) suggest(ctx context.Context, container string) ([]api.Suggestion
 			continue
 		}
 		one := observe.Case{
-			Observed: h, Until: time.Now(), Existing: h.Outbound, Default: outcome.State.Config.Default, Token: opener.Token,
+			Observed: h, Until: time.Now(), Existing: h.Outbound, Grammar: outcome.State.Operator.Grammar(), Others: besides(outcome.State, docker.Container{}), Token: opener.Token,
 		}
 		if c, ok := running[nameAndImage(h.Subject)]; ok {
-			one.Existing, one.Mode = outboundOf(outcome.State, c), modeOf(outcome.Ruleset, c.ID)
+			one.Existing, one.Mode, one.Others = outboundOf(outcome.State, c), modeOf(outcome.Ruleset, c.ID), besides(outcome.State, c)
 		}
 		out = append(out, observe.Suggest(one))
 	}

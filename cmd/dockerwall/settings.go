@@ -152,7 +152,8 @@ func (s *settings) config(logger *slog.Logger) (reconcile.Config, error) {
 	var problems []policy.Problem
 	c.Networks, problems = policy.ParseNetworks(s.networks)
 	s.warn(logger, "GATEWAY_NETWORKS", problems)
-	c.Default, problems = policy.Parse(s.outbound)
+	c.DefaultText = s.outbound
+	c.Default, problems = policy.AnyGroup().Parse(s.outbound) // who builds knows which groups there are
 	s.warn(logger, "DEFAULT_OUTBOUND", problems)
 	var err error
 	if c.DryRun, err = s.boolean("dry-run", s.dryRun); err != nil {
