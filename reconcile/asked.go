@@ -29,6 +29,7 @@ type text struct {
 	// origin is what people are told of where it stands, and title what the source is called.
 	origin, title string
 	label         string // as problems name it: dockerwall.outbound, DEFAULT_OUTBOUND, 10-shop.yaml:12, @pypi
+	file          string // of the operator, "" if it is in none
 	common        bool   // what is wrong with it concerns the host, not one container
 	group         bool   // it is what a group allows
 	against       bool   // it is what a group denies
@@ -223,7 +224,7 @@ func (r *textReader) group(name policy.Group, deny bool) *text {
 func (r *textReader) rule(m matchedRule) *text {
 	rule := m.rule
 	where := fmt.Sprintf("%s:%d", rule.File, rule.Line)
-	t := text{source: r.name(sourceRule, m.key), origin: where, title: where, label: where, common: true, tokens: rule.Policy.Tokens}
+	t := text{source: r.name(sourceRule, m.key), origin: where, title: where, label: where, file: rule.File, common: true, tokens: rule.Policy.Tokens}
 	if m.narrow {
 		t.source, t.title = r.name(sourceNarrow, m.key), where+", denials only"
 		t.tokens = slices.DeleteFunc(slices.Clone(t.tokens), func(t policy.Token) bool { return !t.Deny })

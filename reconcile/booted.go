@@ -30,7 +30,7 @@ func (l *Loop) freeLate() (nft.Report, error) {
 		stood := slices.ContainsFunc(l.booted.interfaces.Bridges, func(before hostnet.Bridge) bool { return before.Name == b.Name })
 		return !stood && !slices.ContainsFunc(ports, func(p hostnet.Port) bool { return p.Bridge == b.Name && p.Foreign })
 	})
-	rules := Boot(l.options.Gather.Config, now)
+	rules := Boot(l.options.Gather.config(), now)
 	if slices.Equal(rules.Free, l.booted.rules.Free) {
 		return nft.Report{}, nil
 	}

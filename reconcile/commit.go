@@ -178,13 +178,13 @@ func (l *Loop) boot() (nft.Report, error) {
 	if l.booted != nil { // a stranger has removed it since
 		interfaces = l.booted.interfaces
 	}
-	rules := Boot(l.options.Gather.Config, interfaces)
+	rules := Boot(l.options.Gather.config(), interfaces)
 	report, err := l.options.Kernel.Apply(rules)
 	if err != nil {
 		return report, fmt.Errorf("boot ruleset: %w", err)
 	}
 	l.booted = &booted{interfaces, rules}
-	if l.options.Gather.Config.DryRun {
+	if rules.DryRun {
 		l.options.Logger.Info("boot ruleset committed: nothing is denied, DRY_RUN is set")
 		return report, nil
 	}

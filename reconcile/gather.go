@@ -52,6 +52,15 @@ type Gather struct {
 	unlisted map[string]time.Time // bridges that stand without a network in Docker's list, since when
 }
 
+// config is Config with what was changed at run time.
+func (g *Gather) config() Config {
+	c := g.Config
+	if g.Overlay != nil {
+		c.DryRun = dryRun(c, g.Overlay())
+	}
+	return c
+}
+
 // State takes all that a ruleset depends on, now. Interfaces are read before networks are listed, so
 // that a bridge Docker has just made is not taken for a stranger's. Of any error nothing comes but the
 // error: half a state would fence wrongly. One goroutine at a time may call it.

@@ -30,6 +30,7 @@ type Sourced struct {
 	policy.Token
 	Origin string
 	Group  policy.Group // it is of; "" if it stands there itself
+	File   string       // of the operator, that has it; "" if none has
 }
 
 // Policy returns what counts for c by its own labels, or would if it were one of the state's: whoever shares another's
@@ -45,7 +46,7 @@ func (s State) Policy(c docker.Container) Policy {
 	list := s.library.asked[c.ID]
 	for _, a := range list {
 		for _, t := range a.tokens {
-			one := Sourced{Token: t, Origin: a.from(t)}
+			one := Sourced{Token: t, Origin: a.from(t), File: a.file}
 			if a.within >= 0 {
 				one.Origin, one.Group = a.origin+" in "+list[a.within].origin, policy.Group(a.origin[1:])
 			}

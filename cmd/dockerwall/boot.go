@@ -131,7 +131,7 @@ func (s *settings) saved(args []string) (boot.Saved, error) {
 func (s *settings) resume(saved boot.Saved, c reconcile.Config) nft.Ruleset {
 	now := s.remembered(c)
 	return reconcile.Resume(saved.Ruleset, c, reconcile.Before{
-		SameNetworks: saved.Settings.Networks == now.Networks, SamePolicy: saved.Settings.Policy == now.Policy, Excluded: saved.Excluded,
+		SameNetworks: saved.Settings.Networks == now.Networks, SamePolicy: saved.Settings.Policy == now.Policy && saved.Settings.Operator == now.Operator, Excluded: saved.Excluded,
 	})
 }
 
@@ -165,8 +165,10 @@ func (f *fence) remember(o reconcile.Outcome) {
 			}
 		}
 		maps.Copy(f.policiesOf, reconcile.Remember(o.Ruleset))
+		settings := f.keptSettings
+		settings.Operator = o.State.Operator.Digest()
 		return boot.Saved{
-			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: f.keptSettings, Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
+			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: settings, Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
 		}
 	})
 }

@@ -74,6 +74,7 @@ type fence struct {
 	answers   *answers
 	noted     remembered
 	leftovers leftovers
+	changes   changes
 	store     *observe.Store
 	boot      *boot.Keeper
 	hearing   hearing
@@ -263,6 +264,7 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.cutter.Follow(o.State, o.Ruleset)
 		f.observer.Committed()
 		f.remember(o)
+		f.reportChanges(o.State)
 	} else {
 		f.observer.Refused()
 	}
