@@ -9,9 +9,14 @@ import (
 // without their verdicts.
 type sourceRules struct {
 	deny    []match // any hook
-	open    []match // allows in any hook
-	literal []match // allows when forwarded, also after DNAT
-	name    []match // allows when forwarded and not redirected
+	open    []Rule  // allows in any hook
+	literal []Rule  // allows when forwarded, also after DNAT
+	name    []Rule  // allows when forwarded and not redirected
+}
+
+// and joins two lists of rules.
+func (r sourceRules) and(s sourceRules) sourceRules {
+	return sourceRules{slices.Concat(r.deny, s.deny), slices.Concat(r.open, s.open), slices.Concat(r.literal, s.literal), slices.Concat(r.name, s.name)}
 }
 
 // match is a rule without its verdict, and what asks for it.
@@ -20,37 +25,61 @@ type match struct {
 	why     *origin
 }
 
+// then is the match with its verdict.
+func (m match) then(verdict clause) Rule {
+	out := rule(append(slices.Clone(m.clauses), verdict)...)
+	out.why = m.why
+	return out
+}
+
 // rulesOf compiles a source for containers with endpoints of the given families.
 func rulesOf(owner string, s Source, fams []family) (sourceRules, []Set) {
 	var out sourceRules
 	var sets []Set
 	for _, f := range fams {
-		for _, m := range matchSets(owner, true, s.Deny, f) {
-			sets = append(sets, m.Set)
-			out.deny = append(out.deny, match{m.clauses(), m.origin(true)})
-			for _, original := range m.original() {
-				out.deny = append(out.deny, match{append([]clause{dnatted()}, original...), m.origin(true)})
-			}
-		}
-		for _, m := range matchSets(owner, false, s.Allow, f) {
-			sets = append(sets, m.Set)
-			out.allow(m)
-		}
-		out.deny = append(out.deny, internet(s.Deny.Internet, f, true)...)
-		out.name = append(out.name, internet(s.Allow.Internet, f, false)...)
+		rules, more := familyRules(owner, s, f)
+		out, sets = out.and(rules), append(sets, more...)
 	}
-	out.deny = append(out.deny, wide(s.Deny, true)...)
-	out.open = append(out.open, wide(s.Allow, false)...)
+	return out.and(wideRules(s)), sets
+}
+
+// familyRules are the rules for packets of one family, with the sets that they look up.
+func familyRules(owner string, s Source, f family) (out sourceRules, sets []Set) {
+	for _, m := range matchSets(owner, true, s.Deny, f) {
+		sets = append(sets, m.Set)
+		out.deny = append(out.deny, match{m.clauses(), m.origin(true)})
+		for _, original := range m.original() {
+			out.deny = append(out.deny, match{append([]clause{dnatted()}, original...), m.origin(true)})
+		}
+	}
+	for _, m := range matchSets(owner, false, s.Allow, f) {
+		sets = append(sets, m.Set)
+		out.allow(m)
+	}
+	out.deny = append(out.deny, internet(s.Deny.Internet, f, true)...)
+	for _, m := range internet(s.Allow.Internet, f, false) {
+		out.name = append(out.name, m.then(accept()))
+	}
 	return out, sets
 }
 
+// wideRules are those for packets of either family.
+func wideRules(s Source) sourceRules {
+	out := sourceRules{deny: wide(s.Deny, true)}
+	for _, m := range wide(s.Allow, false) {
+		out.open = append(out.open, m.then(accept()))
+	}
+	return out
+}
+
 func (r *sourceRules) allow(m matchSet) {
-	one := match{m.clauses(), m.origin(false)}
+	why := m.origin(false)
+	one := match{m.clauses(), why}.then(accept())
 	switch {
 	case m.kind == resolvers: // also one that is a published port, which Docker 29 redirects
 		r.open = append(r.open, one)
 		for _, original := range m.original() {
-			r.open = append(r.open, match{append([]clause{dnatted()}, original...), one.why})
+			r.open = append(r.open, match{append([]clause{dnatted()}, original...), why}.then(accept()))
 		}
 	case m.kind.opensHost():
 		r.open = append(r.open, one)
@@ -87,8 +116,8 @@ func wide(m Matches, deny bool) []match {
 	return out
 }
 
-// containerFragment is all that belongs to one container.
-func (r Ruleset) containerFragment(c Container, shared map[string]Source) *Fragment {
+// containerFragment is all that belongs to one container; shared are the sources that it follows, others may be among them.
+func (r Ruleset) containerFragment(c *Container, shared map[string]*compiledSource) *Fragment {
 	name := chainOf(c.ID)
 	f := &Fragment{Owner: name, Title: c.title(), Who: cmp.Or(comment(c.Name), c.ID)}
 	if c.Mode == Off {
@@ -98,9 +127,10 @@ func (r Ruleset) containerFragment(c Container, shared map[string]Source) *Fragm
 	fams := c.families()
 	own, sets := rulesOf(name, c.Own, fams)
 	all := []sourceRules{own}
-	for _, s := range c.Shared {
-		more, _ := rulesOf(s, shared[s], fams)
-		all = append(all, more)
+	for _, name := range c.Shared {
+		if s := shared[name]; s != nil {
+			all = append(all, s.of(fams))
+		}
 	}
 	for _, fam := range fams {
 		sets = append(sets, deniedSet(name, fam))
@@ -115,7 +145,7 @@ func (r Ruleset) containerFragment(c Container, shared map[string]Source) *Fragm
 	return f
 }
 
-func (c Container) title() string {
+func (c *Container) title() string {
 	title := "container " + comment(c.Name)
 	switch {
 	case c.Mode == Audit:
@@ -129,7 +159,7 @@ func (c Container) title() string {
 }
 
 // families are those the container has an address of; packets of others never reach its chain.
-func (c Container) families() []family {
+func (c *Container) families() []family {
 	var out []family
 	for _, f := range families() {
 		if slices.ContainsFunc(c.Endpoints, func(e Endpoint) bool { return isFamily(e.Addr, f) }) {
@@ -143,32 +173,32 @@ func (c Container) families() []family {
 // opens the host too, then what counts for forwarded packets only.
 func policyRules(sources []sourceRules, deny string) []Rule {
 	var rules []Rule
-	each := func(pick func(sourceRules) []match, then clause) {
+	each := func(pick func(sourceRules) []Rule) {
 		for _, s := range sources {
-			for _, m := range pick(s) {
-				one := rule(append(slices.Clone(m.clauses), then)...)
-				one.why = m.why
-				rules = append(rules, one)
-			}
+			rules = append(rules, pick(s)...)
 		}
 	}
-	each(func(s sourceRules) []match { return s.deny }, goTo(deny))
-	each(func(s sourceRules) []match { return s.open }, accept())
+	for _, s := range sources {
+		for _, m := range s.deny {
+			rules = append(rules, m.then(goTo(deny)))
+		}
+	}
+	each(func(s sourceRules) []Rule { return s.open })
 	forwarded := slices.ContainsFunc(sources, func(s sourceRules) bool { return len(s.literal)+len(s.name) > 0 })
 	if forwarded {
 		rules = append(rules, rule(toHost(true), goTo(deny)))
 	}
-	each(func(s sourceRules) []match { return s.literal }, accept())
+	each(func(s sourceRules) []Rule { return s.literal })
 	if slices.ContainsFunc(sources, func(s sourceRules) bool { return len(s.name) > 0 }) {
 		rules = append(rules, rule(dnatted(), goTo(deny)))
 	}
-	each(func(s sourceRules) []match { return s.name }, accept())
+	each(func(s sourceRules) []Rule { return s.name })
 	return append(rules, rule(goTo(deny)))
 }
 
 // denyRules count, record, log and end a denied packet. The counter stands first and the verdict is
 // a rule of its own: a full set ends the rule it stands in.
-func (r Ruleset) denyRules(c Container, fams []family) []Rule {
+func (r Ruleset) denyRules(c *Container, fams []family) []Rule {
 	name, pass := chainOf(c.ID), r.passes(c)
 	rules := []Rule{
 		rule(count(name + "_drop")),
@@ -189,7 +219,7 @@ func (r Ruleset) denyRules(c Container, fams []family) []Rule {
 }
 
 // passes says whether what the container's policy denies goes through all the same.
-func (r Ruleset) passes(c Container) bool { return r.DryRun || c.Mode == Audit }
+func (r Ruleset) passes(c *Container) bool { return r.DryRun || c.Mode == Audit }
 
 // audited is the name of a shared chain, or of its twin that accepts in the end.
 func audited(chain string, pass bool) string {

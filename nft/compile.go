@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,7 +14,9 @@ const (
 
 // Table compiles r. The result is as valid as r is; see [Ruleset.Validate].
 func (r Ruleset) Table() Table {
-	return compile(r, compiled{}).table
+	t := compile(r, compiled{}).table
+	r.entitle(t)
+	return t
 }
 
 // compiled is a table with what is needed to compile the next one from it: what did not change is
@@ -23,16 +24,9 @@ func (r Ruleset) Table() Table {
 type compiled struct {
 	ruleset Ruleset
 	table   Table
-	sources []compiledSource
-	env     string          // all that a container's fragment depends on besides the container
+	sources map[string]*compiledSource
 	learned map[string]bool // owners whose fragment has more addresses than ruleset
 	grown   map[string]bool // sets of these whose elements nobody else has
-}
-
-// compiledSource is what one shared source adds to the table.
-type compiledSource struct {
-	sets  []Set
-	rules string // as they stand in the chains that follow it
 }
 
 func compile(r Ruleset, last compiled) compiled {
@@ -41,8 +35,9 @@ func compile(r Ruleset, last compiled) compiled {
 
 // comparison tells what of a ruleset is as it was in the last one.
 type comparison struct {
-	kept []*Fragment  // of each container; nil if it is new or changed
-	gone []*Container // of the last ruleset, changed ones included
+	kept    []*Fragment  // of each container; nil if it is new or changed
+	sources []bool       // of each source: neither new nor changed
+	gone    []*Container // of the last ruleset, changed ones included
 	// ports that changed, and whether the host's own on bridges is as it was.
 	ports portChange
 	hosts bool
@@ -53,6 +48,10 @@ func (c compiled) compare(r Ruleset) comparison {
 	old, fragments := c.containers()
 	out := comparison{
 		kept: make([]*Fragment, len(r.Containers)), ports: r.changedPorts(c.ruleset), hosts: slices.EqualFunc(r.Bridges, c.ruleset.Bridges, sameHost),
+	}
+	for _, s := range r.Sources {
+		before := c.sources[s.Name]
+		out.sources = append(out.sources, before != nil && before.source.equal(s) && !c.learned[s.Name])
 	}
 	i := 0
 	for j := range r.Containers {
@@ -76,27 +75,26 @@ func (c compiled) compare(r Ruleset) comparison {
 	return out
 }
 
+// containers returns those of the last ruleset with their fragments, which stand side by side.
 func (c compiled) containers() ([]Container, []*Fragment) {
-	n := len(c.ruleset.Containers)
-	if n == 0 {
-		return nil, nil
-	}
-	return c.ruleset.Containers, c.table.Fragments[1 : 1+n]
+	first, _ := searchOwner(c.table.Fragments, chainOf(""))
+	return c.ruleset.Containers, c.table.Fragments[first:][:len(c.ruleset.Containers)]
+}
+
+// searchOwner finds where in sorted fragments that of an owner is, or would be.
+func searchOwner(fragments []*Fragment, owner string) (int, bool) {
+	return slices.BinarySearchFunc(fragments, owner, func(f *Fragment, o string) int { return strings.Compare(f.Owner, o) })
 }
 
 func compileChanged(r Ruleset, last compiled, same comparison) compiled {
-	out := compiled{ruleset: r, sources: r.compileSources(last)}
-	out.env = r.environment(out.sources)
-	shared := make(map[string]Source, len(r.Sources))
-	for _, s := range r.Sources {
-		shared[s.Name] = s
-	}
-	fragments := make([]*Fragment, 0, 1+len(r.Containers)+len(r.Bridges))
-	fragments = append(fragments, r.baseFragment(out.sources, r.memberSets(last.table, same)))
-	for i, c := range r.Containers {
-		f := same.kept[i]
-		if f == nil || last.env != out.env {
-			f = r.containerFragment(c, shared)
+	shared := r.compileSources(last, same)
+	fragments := make([]*Fragment, 0, 1+len(r.Containers)+len(shared.fragments)+2*len(r.Bridges))
+	fragments = append(append(fragments, r.baseFragment(r.memberSets(last.table, same))), shared.fragments...)
+	anew := !r.sameSettings(last.ruleset)
+	for i := range r.Containers {
+		f, c := same.kept[i], &r.Containers[i]
+		if f == nil || anew || shared.rerules(c) {
+			f = r.containerFragment(c, shared.all)
 		}
 		fragments = append(fragments, f)
 	}
@@ -106,53 +104,25 @@ func compileChanged(r Ruleset, last compiled, same comparison) compiled {
 		}
 	}
 	slices.SortFunc(fragments, func(a, b *Fragment) int { return strings.Compare(a.Owner, b.Owner) })
-	out.table = Table{Fragments: fragments, Ports: r.portFragments(last, same)}
-	return out
+	return compiled{ruleset: r, sources: shared.all, table: Table{Fragments: fragments, Ports: r.portFragments(last, same)}}
+}
+
+// sameSettings says whether what all containers' fragments depend on is as it was.
+func (r Ruleset) sameSettings(old Ruleset) bool {
+	return r.DryRun == old.DryRun && r.LogGroup == old.LogGroup && r.NoElementLimit == old.NoElementLimit
 }
 
 func compareContainers(a, b Container) int { return strings.Compare(a.ID, b.ID) }
 
 func compareStrings(a, b string) int { return strings.Compare(a, b) }
 
-func (r Ruleset) compileSources(last compiled) []compiledSource {
-	out := make([]compiledSource, 0, len(r.Sources))
-	all := families()
-	for _, s := range r.Sources {
-		i := slices.IndexFunc(last.ruleset.Sources, func(o Source) bool { return o.Name == s.Name })
-		if i >= 0 && last.ruleset.Sources[i].equal(s) {
-			out = append(out, last.sources[i])
-			continue
-		}
-		rules, sets := rulesOf(s.Name, s, all[:])
-		var b strings.Builder
-		for _, rule := range policyRules([]sourceRules{rules}, "") {
-			fmt.Fprintln(&b, s.Name, rule)
-		}
-		out = append(out, compiledSource{sets, b.String()})
-	}
-	return out
-}
-
-// environment is the text of the rules and settings that fragments of containers share.
-func (r Ruleset) environment(sources []compiledSource) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, r.DryRun, r.LogGroup, r.NoElementLimit)
-	for _, s := range sources {
-		b.WriteString(s.rules)
-	}
-	return b.String()
-}
-
-// baseFragment is what all containers share: hooks, verdict maps, accounting, shared sources.
-func (r Ruleset) baseFragment(sources []compiledSource, members []Set) *Fragment {
+// baseFragment is what all containers share: hooks, verdict maps, accounting.
+func (r Ruleset) baseFragment(members []Set) *Fragment {
 	f := &Fragment{}
 	for _, reason := range []Reason{Cutoff, Invalid, Multicast, Stray, Unknown} {
 		f.Counters = append(f.Counters, dropCounter(reason))
 	}
 	f.Sets = slices.Concat(r.fixedSets(), r.networkMaps(), r.alsoSets(), members)
-	for _, s := range sources {
-		f.Sets = append(f.Sets, s.sets...)
-	}
 	slices.SortFunc(f.Sets, func(a, b Set) int { return strings.Compare(a.Name, b.Name) })
 	known := r.knownRules()
 	f.Chains = []Chain{

@@ -8,6 +8,7 @@ func (c *Container) equal(d *Container) bool {
 		slices.Equal(c.Endpoints, d.Endpoints) && slices.Equal(c.Shared, d.Shared) && c.Own.equal(d.Own)
 }
 
+// equal passes over titles.
 func (s Source) equal(t Source) bool {
 	return s.Name == t.Name && s.Allow.equal(t.Allow) && s.Deny.equal(t.Deny)
 }

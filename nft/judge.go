@@ -3,6 +3,7 @@ package nft
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Packet is what a hook sees of a packet.
@@ -116,15 +117,16 @@ func (r Ruleset) judge(c Container, p Packet) Judgement {
 	case p.Broadcast || p.Dst.IsMulticast():
 		reason = Multicast
 	}
-	return Judgement{Pass: r.passes(c), Reason: reason, Container: c.ID}
+	return Judgement{Pass: r.passes(&c), Reason: reason, Container: c.ID}
 }
 
 // allowed is DESIGN.md section 2's precedence: any denial beats any allow.
 func (r Ruleset) allowed(c Container, p Packet) bool {
 	sources := []Source{c.Own}
-	for _, s := range r.Sources {
-		if slices.Contains(c.Shared, s.Name) {
-			sources = append(sources, s)
+	for _, name := range c.Shared {
+		i, ok := slices.BinarySearchFunc(r.Sources, name, func(s Source, n string) int { return strings.Compare(s.Name, n) })
+		if ok {
+			sources = append(sources, r.Sources[i])
 		}
 	}
 	before := p

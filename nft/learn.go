@@ -117,7 +117,7 @@ func (c *compiled) learn(batch []addElements) {
 
 // private is the fragment of an owner, which nobody else has.
 func (c *compiled) private(owner string) *Fragment {
-	i, _ := slices.BinarySearchFunc(c.table.Fragments, owner, func(f *Fragment, o string) int { return strings.Compare(f.Owner, o) })
+	i, _ := searchOwner(c.table.Fragments, owner)
 	if !c.learned[owner] {
 		own := *c.table.Fragments[i]
 		own.Sets = slices.Clone(own.Sets)

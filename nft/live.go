@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -127,6 +128,7 @@ func liveOf(fence, ports liveObjects) Live {
 		}
 	}
 	titles := out.Table.titles()
+	maps.Copy(titles, out.Table.serving(titles))
 	for _, f := range append(slices.Clone(out.Table.Fragments), out.Table.Ports...) {
 		f.Title = titles[f.Owner]
 	}

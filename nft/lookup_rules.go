@@ -42,11 +42,13 @@ func (l *looker) strange() (string, error) {
 
 // fragment is the container's part of the table, as it should be.
 func (l *looker) fragment() *Fragment {
-	shared := make(map[string]Source, len(l.rules.Sources))
+	shared := map[string]*compiledSource{}
 	for _, s := range l.rules.Sources {
-		shared[s.Name] = s
+		if slices.Contains(l.container.Shared, s.Name) {
+			shared[s.Name], _ = compileSource(s)
+		}
 	}
-	return l.rules.containerFragment(l.container, shared)
+	return l.rules.containerFragment(&l.container, shared)
 }
 
 // definitions are the sets that rules of the chains look up, without their elements. They are asked for one by one: a
@@ -57,6 +59,9 @@ func (l *looker) definitions(of *Fragment) (map[string]*liveSet, error) {
 		members := newMembers(f)
 		all = append(append(all, members.sets[:]...), Set{Name: alsoSet(f)}, Set{Name: notPublicSet(f)})
 		for _, s := range l.rules.Sources {
+			if !slices.Contains(l.container.Shared, s.Name) {
+				continue
+			}
 			for _, m := range slices.Concat(l.setsOf(setsKey{s.Name, true, f}, s.Deny), l.setsOf(setsKey{s.Name, false, f}, s.Allow)) {
 				all = append(all, m.Set)
 			}

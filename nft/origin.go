@@ -18,19 +18,8 @@ const maxNoted = 3
 
 // notes say behind each rule of a container's chains which token asks for it, for people.
 type notes struct {
-	who  string // the container
-	sets map[string]*Set
-}
-
-// notesOf are those for one container's fragment: the sets that its rules look up are its own, or shared.
-func (t Table) notesOf(f *Fragment) notes {
-	out := notes{f.Who, map[string]*Set{}}
-	for _, of := range []*Fragment{t.base(), f} {
-		for i := range of.Sets {
-			out.sets[of.Sets[i].Name] = &of.Sets[i]
-		}
-	}
-	return out
+	who   string // the container
+	table Table  // that has the sets which the rules look up: its own, or a shared source's
 }
 
 // note is a comment at the end of a rule: the tokens in the words of the label. Of names it has those that there are
@@ -41,7 +30,7 @@ func (n notes) note(r Rule) string {
 	}
 	tokens, more := []string{r.why.word + r.why.clause.String()}, 0
 	if r.why.word == "" {
-		tokens, more = r.why.tokens(n.sets[r.why.set])
+		tokens, more = r.why.tokens(n.table.set(r.why.set))
 	}
 	text := strings.Join(tokens, ", ")
 	if r.why.deny {

@@ -25,7 +25,7 @@ func (t Table) print(b *strings.Builder, name string) {
 	for _, f := range t.Fragments {
 		note := func(Rule) string { return "" }
 		if f.Who != "" {
-			note = t.notesOf(f).note
+			note = notes{f.Who, t}.note
 		}
 		f.print(b, note)
 	}

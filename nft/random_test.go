@@ -97,9 +97,14 @@ func (g generator) container(id int) Container {
 	c := Container{
 		ID: fmt.Sprintf("%012x", id), Name: pick(g, []string{"web", "db", "ünï", `q"uo\te`}),
 		Mode: pick(g, []Mode{Enforce, Enforce, Enforce, Audit, Off}), Reject: g.chance(20), Own: g.source(""),
-		Shared: some(g, []string{"default", "group", "resolvers"}, 3),
+		Shared: some(g, worldSources(), 4),
 	}
 	return c
+}
+
+// worldSources are names that stand before those of chains, and behind.
+func worldSources() []string {
+	return []string{"boot1", "c0", "default", "g0123456789ab", "group", "p3f2a91b0c4d5", "resolvers"}
 }
 
 const worldContainers = 12
@@ -110,7 +115,7 @@ func (g generator) ruleset() Ruleset {
 		DryRun: g.chance(10), FenceUnknown: g.chance(70), LogGroup: 32, NoElementLimit: g.chance(10),
 		Bridges: some(g, worldBridges(), 6), Free: some(g, []string{"br-free", "virbr0"}, 2), NotPublic: g.notPublic(),
 	}
-	for _, name := range some(g, []string{"default", "group", "resolvers"}, 3) {
+	for _, name := range some(g, worldSources(), 7) {
 		r.Sources = append(r.Sources, g.source(name))
 	}
 	for id := range worldContainers {
@@ -194,13 +199,17 @@ func (g generator) mutate(r *Ruleset) {
 }
 
 func (g generator) mutateContainer(c *Container, r *Ruleset) {
-	switch g.Intn(6) {
+	switch g.Intn(8) {
+	case 6:
+		g.share(r, c)
+	case 7:
+		g.unshare(r, c)
 	case 0:
 		c.Own = g.source("")
 	case 1:
 		c.Mode, c.Reject = pick(g, []Mode{Enforce, Audit, Off}), g.chance(30)
 	case 2:
-		c.Shared = some(g, []string{"default", "group", "resolvers"}, 3)
+		c.Shared = some(g, worldSources(), 4)
 	case 3: // another container's addresses, and the other way round
 		d := &r.Containers[g.Intn(len(r.Containers))]
 		c.Endpoints, d.Endpoints = d.Endpoints, c.Endpoints
@@ -213,8 +222,36 @@ func (g generator) mutateContainer(c *Container, r *Ruleset) {
 	}
 }
 
+// share moves a container's own policy to a source that others may follow, if there is room for one.
+func (g generator) share(r *Ruleset, c *Container) {
+	name := pick(g, worldSources())
+	at, there := slices.BinarySearchFunc(r.Sources, name, func(s Source, name string) int { return compareStrings(s.Name, name) })
+	if there {
+		return
+	}
+	r.Sources = slices.Insert(r.Sources, at, Source{Name: name, Title: "one " + name, Allow: c.Own.Allow, Deny: c.Own.Deny})
+	c.Own = Source{}
+	c.Shared = append(c.Shared, name)
+	slices.Sort(c.Shared)
+	c.Shared = slices.Compact(c.Shared)
+}
+
+// unshare moves one back.
+func (g generator) unshare(r *Ruleset, c *Container) {
+	if len(c.Shared) == 0 {
+		return
+	}
+	name := pick(g, c.Shared)
+	i := slices.IndexFunc(r.Sources, func(s Source) bool { return s.Name == name })
+	if i < 0 {
+		return
+	}
+	c.Own = Source{Allow: r.Sources[i].Allow, Deny: r.Sources[i].Deny}
+	c.Shared = slices.DeleteFunc(slices.Clone(c.Shared), func(s string) bool { return s == name })
+}
+
 func (g generator) mutateSources(r *Ruleset) {
-	name := pick(g, []string{"default", "group", "resolvers"})
+	name := pick(g, worldSources())
 	at, there := slices.BinarySearchFunc(r.Sources, name, func(s Source, name string) int { return compareStrings(s.Name, name) })
 	switch {
 	case !there:

@@ -119,20 +119,29 @@ func ownerOf(name string) string {
 			return name
 		}
 	}
+	if source, _, ok := strings.Cut(name, "_"); ok && kindOfSet(name) != "" {
+		return source
+	}
 	return ""
+}
+
+// fragment returns that of an owner, nil if there is none.
+func (t Table) fragment(owner string) *Fragment {
+	if i, ok := searchOwner(t.Fragments, owner); ok {
+		return t.Fragments[i]
+	}
+	return nil
 }
 
 // set returns a set of t by name, nil if there is none.
 func (t Table) set(name string) *Set {
-	owner := ownerOf(name)
-	i, ok := slices.BinarySearchFunc(t.Fragments, owner, func(f *Fragment, o string) int { return strings.Compare(f.Owner, o) })
+	f := t.fragment(ownerOf(name))
+	if f == nil {
+		return nil
+	}
+	i, ok := slices.BinarySearchFunc(f.Sets, name, func(s Set, n string) int { return strings.Compare(s.Name, n) })
 	if !ok {
 		return nil
 	}
-	sets := t.Fragments[i].Sets
-	j, ok := slices.BinarySearchFunc(sets, name, func(s Set, n string) int { return strings.Compare(s.Name, n) })
-	if !ok {
-		return nil
-	}
-	return &sets[j]
+	return &f.Sets[i]
 }

@@ -38,8 +38,8 @@ type Bridge struct {
 
 // Source is one origin of policy: a container's own label, or one that containers share.
 type Source struct {
-	Name  string  `json:"name,omitempty"`  // "default", "resolvers"; empty for a container's own
-	Title string  `json:"title,omitempty"` // for people; never part of a rule
+	Name  string  `json:"name,omitempty"`  // "default", "resolvers", "p3f2a91b0c4d5"; empty for a container's own
+	Title string  `json:"title,omitempty"` // for people, such as "group @pypi"; never part of a rule
 	Allow Matches `json:"allow,omitzero"`
 	Deny  Matches `json:"deny,omitzero"`
 }

@@ -18,7 +18,7 @@ type Table struct {
 // Fragment is the part of the table that belongs to one owner. Fragments are never changed once
 // built, so two commits share those of containers that stayed as they were.
 type Fragment struct {
-	Owner    string // "" or a container's chain
+	Owner    string // "", a container's or network's chain, or the name of a shared source
 	Title    string // for people
 	Who      string // the container's name, for the notes behind its rules; "" has none
 	Counters []string

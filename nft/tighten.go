@@ -17,22 +17,120 @@ func (r Ruleset) Tightens(old Ruleset) bool {
 	case r.asksInternet() && !slices.Equal(r.NotPublic, old.NotPublic):
 		return true
 	}
-	for _, s := range r.Sources {
-		i := slices.IndexFunc(old.Sources, func(o Source) bool { return o.Name == s.Name })
-		if i < 0 || s.tightens(old.Sources[i]) { // a new one may deny
-			return true
-		}
-	}
-	tighter := false
+	between, tighter := newTightening(old, r), false
 	mergeFunc(old.Containers, r.Containers, compareContainers, func(a, b *Container) {
-		tighter = tighter || b != nil && (a == nil || b.tightens(a))
+		tighter = tighter || b != nil && (a == nil || between.tightens(a, b))
 	})
 	return tighter
 }
 
-func (c *Container) tightens(old *Container) bool {
+// tightening compares what containers may do by two rulesets.
+type tightening struct {
+	old, now map[string]*Source // shared
+	tighter  map[string]bool    // those of now by which somebody may do less than by the old one of that name, if there is one
+}
+
+func newTightening(old, r Ruleset) tightening {
+	t := tightening{byNames(old.Sources), byNames(r.Sources), map[string]bool{}}
+	for name, s := range t.now {
+		if before := t.old[name]; before == nil || s.tightens(*before) {
+			t.tighter[name] = true
+		}
+	}
+	return t
+}
+
+func byNames(sources []Source) map[string]*Source {
+	out := make(map[string]*Source, len(sources))
+	for i := range sources {
+		out[sources[i].Name] = &sources[i]
+	}
+	return out
+}
+
+func (t tightening) tightens(old, c *Container) bool {
 	newEndpoint := func(e Endpoint) bool { return !slices.Contains(old.Endpoints, e) }
-	return c.Mode < old.Mode || c.Own.tightens(old.Own) || !slices.Equal(c.Shared, old.Shared) || slices.ContainsFunc(c.Endpoints, newEndpoint)
+	tighter := func(name string) bool { return t.tighter[name] }
+	switch {
+	case c.Mode < old.Mode, slices.ContainsFunc(c.Endpoints, newEndpoint):
+		return true
+	case c.Mode != Enforce: // whatever the policy
+		return false
+	case slices.Equal(c.Shared, old.Shared) && !c.Own.tightens(old.Own) && !slices.ContainsFunc(c.Shared, tighter):
+		return false
+	}
+	return t.policyTightens(old, c)
+}
+
+// policyTightens looks at all sources of a container together: what one of them allows no more, another may, and what one
+// denies now, another may have denied.
+func (t tightening) policyTightens(old, c *Container) bool {
+	before, after := t.of(t.old, old), t.of(t.now, c)
+	stays := func(list []string, name string) bool { return slices.Contains(list, name) && !t.tighter[name] }
+	allows, denies := union(after, Source.allows), union(before, Source.denies)
+	for _, s := range before {
+		if !stays(c.Shared, s.Name) && !allows.include(s.Allow) {
+			return true
+		}
+	}
+	for _, s := range after {
+		if !stays(old.Shared, s.Name) && (s.Deny.crowds() || !denies.include(s.Deny)) {
+			return true
+		}
+	}
+	return false
+}
+
+// of are all sources of a container.
+func (t tightening) of(shared map[string]*Source, c *Container) []Source {
+	out := []Source{c.Own}
+	for _, name := range c.Shared {
+		if s := shared[name]; s != nil {
+			out = append(out, *s)
+		}
+	}
+	return out
+}
+
+func (s Source) allows() Matches { return s.Allow }
+func (s Source) denies() Matches { return s.Deny }
+
+// union is all that some sources allow, or deny, spelled out for include.
+func union(sources []Source, pick func(Source) Matches) Matches {
+	var out Matches
+	for _, s := range sources {
+		m := pick(s)
+		out.All, out.Host, out.Internet = append(out.All, m.All...), append(out.Host, m.Host...), append(out.Internet, m.Internet...)
+		out.Resolvers = append(out.Resolvers, m.Resolvers...)
+		out.Addrs, out.Nets = out.Addrs.and(m.Addrs), out.Nets.and(m.Nets)
+		for _, n := range m.Names {
+			out.addNames(n)
+		}
+	}
+	for i := range out.Names {
+		slices.SortFunc(out.Names[i].Addrs, func(a, b NamedAddr) int { return a.Addr.Compare(b.Addr) })
+		out.Names[i].Addrs = slices.CompactFunc(out.Names[i].Addrs, func(a, b NamedAddr) bool { return a.Addr == b.Addr })
+	}
+	return out
+}
+
+func (l Literals) and(m Literals) Literals {
+	return Literals{slices.Concat(l.Any, m.Any), slices.Concat(l.ICMP, m.ICMP), slices.Concat(l.Boxes, m.Boxes)}
+}
+
+func (m *Matches) addNames(n NameSet) {
+	i := slices.IndexFunc(m.Names, func(o NameSet) bool { return o.Clause == n.Clause })
+	if i < 0 {
+		m.Names = append(m.Names, NameSet{n.Clause, slices.Clone(n.Addrs)})
+		return
+	}
+	m.Names[i].Addrs = append(m.Names[i].Addrs, n.Addrs...)
+}
+
+// crowds says whether there are so many denied boxes that all that is redirected may be denied, which the same boxes are not
+// in several sources.
+func (m Matches) crowds() bool {
+	return len(m.Addrs.Boxes) > maxOriginal || len(m.Nets.Boxes) > maxOriginal
 }
 
 func (s Source) tightens(old Source) bool {
@@ -64,12 +162,18 @@ func (m Matches) includeNames(s NameSet) bool {
 
 // subset says whether all of a are in b: at the same place, as a rule.
 func subset[T comparable](a, b []T) bool {
-	for i, x := range a {
-		if (i >= len(b) || b[i] != x) && !slices.Contains(b, x) {
-			return false
-		}
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
 	}
-	return true
+	if a = a[i:]; len(a) <= few {
+		return !slices.ContainsFunc(a, func(x T) bool { return !slices.Contains(b, x) })
+	}
+	have := make(map[T]bool, len(b))
+	for _, x := range b {
+		have[x] = true
+	}
+	return !slices.ContainsFunc(a, func(x T) bool { return !have[x] })
 }
 
 // Gone are the addresses that containers of old have and have no longer in r, sorted, each once. Where another container

@@ -33,7 +33,12 @@ func TestWhatIsNotTighterAllowsAllThatWasAllowed(t *testing.T) {
 	for range 4000 {
 		old := g.ruleset()
 		r := g.next(old)
-		switch n := g.Intn(10); {
+		switch n := g.Intn(12); {
+		case n > 9 && len(old.Containers) > 0:
+			r = clone(old)
+			c := &r.Containers[g.Intn(len(r.Containers))]
+			g.unshare(&r, c)
+			g.share(&r, c)
 		case n < 5:
 			r = clone(old)
 			g.widen(&r)
@@ -116,14 +121,43 @@ func TestWhatTightens(t *testing.T) {
 		"a container less":                  {func(r *Ruleset) { r.Containers = r.Containers[:1] }, false},
 		"an address allowed no more":        {func(r *Ruleset) { r.Containers[0].Own.Allow.Addrs.Any = nil }, true},
 		"an address allowed too":            {func(r *Ruleset) { r.Containers[0].Own.Allow.Addrs.Any = addrs("198.51.100.0", "198.51.100.1") }, false},
-		"an address denied":                 {func(r *Ruleset) { r.Containers[1].Own.Deny.Addrs.Any = addrs("198.51.100.1") }, true},
+		"an address denied":                 {func(r *Ruleset) { r.Containers[0].Own.Deny.Addrs.Any = addrs("198.51.100.1") }, true},
+		"an address denied, but audited":    {func(r *Ruleset) { r.Containers[1].Own.Deny.Addrs.Any = addrs("198.51.100.1") }, false},
 		"another name of an address":        {func(r *Ruleset) { r.Sources[0].Allow.Names[0].Addrs[0].Name = "b.example" }, false},
 		"an address of a name that is gone": {func(r *Ruleset) { r.Sources[0].Allow.Names[0].Addrs = named("203.0.113.2") }, true},
 		"names of another clause":           {func(r *Ruleset) { r.Sources[0].Allow.Names[0].Clause = Clause{Proto: TCP} }, true},
 		"a source that is gone":             {func(r *Ruleset) { r.Sources, r.Containers[0].Shared = nil, nil }, true},
-		"a source that nobody follows":      {func(r *Ruleset) { r.Sources = append(r.Sources, Source{Name: "group"}) }, true},
-		"enforced instead of audited":       {func(r *Ruleset) { r.Containers[1].Mode = Enforce }, true},
-		"off instead of audited":            {func(r *Ruleset) { r.Containers[1].Mode = Off }, false},
+		"a source that nobody follows":      {func(r *Ruleset) { r.share("group", Matches{}, denied()) }, false},
+		"a source that denies is followed":  {func(r *Ruleset) { r.share("group", Matches{}, denied(), 0) }, true},
+		"one is followed while audited":     {func(r *Ruleset) { r.share("group", Matches{}, denied(), 1) }, false},
+		"a source that allows is followed":  {func(r *Ruleset) { r.share("group", denied(), Matches{}, 0) }, false},
+		"a denial that somebody denies":     {func(r *Ruleset) { r.share("group", Matches{}, denied(), 2) }, false},
+		"an allowing source is left":        {func(r *Ruleset) { r.Containers[2].Shared = []string{"noes"} }, true},
+		"a denying source is left":          {func(r *Ruleset) { r.Containers[2].Shared = []string{"yeses"} }, false},
+		"a followed source denies more":     {func(r *Ruleset) { r.Sources[1].Deny.Host = []Clause{{}} }, true},
+		"a followed source allows less":     {func(r *Ruleset) { r.Sources[2].Allow = Matches{} }, true},
+		"a policy of one's own is shared": {func(r *Ruleset) {
+			r.share("group", r.Containers[0].Own.Allow, Matches{}, 0)
+			r.Containers[0].Own = Source{}
+		}, false},
+		"most of a policy of one's own is shared": {func(r *Ruleset) {
+			r.share("group", Matches{Nets: r.Containers[0].Own.Allow.Nets}, Matches{}, 0)
+			r.Containers[0].Own = Source{}
+		}, true},
+		"a shared policy is one's own": {func(r *Ruleset) {
+			c := &r.Containers[2]
+			c.Shared, c.Own = nil, Source{Allow: r.Sources[2].Allow, Deny: r.Sources[1].Deny}
+		}, false},
+		"two sources become one": {func(r *Ruleset) {
+			r.share("group", r.Sources[2].Allow, r.Sources[1].Deny, 2)
+			r.Containers[2].Shared = []string{"group"}
+		}, false},
+		"two sources of denied boxes become one that is crowded": {func(r *Ruleset) {
+			r.share("group", r.Sources[2].Allow, Matches{Nets: Literals{Boxes: slices.Concat(boxes(0), boxes(200))}}, 2)
+			r.Containers[2].Shared = []string{"group"}
+		}, true},
+		"enforced instead of audited": {func(r *Ruleset) { r.Containers[1].Mode = Enforce }, true},
+		"off instead of audited":      {func(r *Ruleset) { r.Containers[1].Mode = Off }, false},
 		"an address more": {func(r *Ruleset) {
 			r.Containers[1].Endpoints = append(r.Containers[1].Endpoints, r.Containers[0].Endpoints[0])
 		}, true},
@@ -134,8 +168,14 @@ func TestWhatTightens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := fenced()
 			r.Containers[1].Mode = Audit
-			r.Sources = []Source{{Name: "default", Allow: Matches{Names: []NameSet{{Addrs: named("203.0.113.1", "203.0.113.2")}}}}}
+			r.Sources = []Source{
+				{Name: "default", Allow: Matches{Names: []NameSet{{Addrs: named("203.0.113.1", "203.0.113.2")}}}},
+				{Name: "noes", Deny: denied()},
+				{Name: "yeses", Allow: Matches{Names: []NameSet{{Addrs: named("203.0.113.1")}}}, Deny: Matches{Nets: Literals{Boxes: boxes(200)}}},
+			}
+			r.Sources[1].Deny.Nets.Boxes = boxes(0)
 			r.Containers[0].Shared = []string{"default"}
+			r.Containers = append(r.Containers, Container{ID: "000000000003", Shared: []string{"noes", "yeses"}})
 			next := clone(r)
 			test.change(&next)
 			if got := next.Tightens(r); got != test.want {
@@ -147,6 +187,24 @@ func TestWhatTightens(t *testing.T) {
 	dry.DryRun = true
 	if !fenced().Tightens(dry) {
 		t.Error("the end of a dry run does not tighten")
+	}
+}
+
+func denied() Matches { return Matches{Addrs: Literals{Any: addrs("198.51.100.7")}} }
+
+// boxes are 200 of as many ports from one on, of one address.
+func boxes(first uint16) (out []Box) {
+	for port := first; port < first+200; port++ {
+		out = append(out, Box{addrs("198.51.100.9")[0], TCP, Ports{port, port}})
+	}
+	return out
+}
+
+// share adds a source that some containers follow.
+func (r *Ruleset) share(name string, allow, deny Matches, followers ...int) {
+	r.Sources = append(r.Sources, Source{Name: name, Allow: allow, Deny: deny})
+	for _, i := range followers {
+		r.Containers[i].Shared = append(r.Containers[i].Shared, name)
 	}
 }
 

@@ -29,8 +29,13 @@ func (r Ruleset) validate(same comparison) error {
 		if !sourcePattern.MatchString(s.Name) || i > 0 && r.Sources[i-1].Name >= s.Name {
 			return fmt.Errorf("source %q: names are lower-case words, sorted", s.Name)
 		}
-		if err := s.validate(); err != nil {
-			return fmt.Errorf("source %s: %w", s.Name, err)
+		if isID(s.Name) { // see Learned
+			return fmt.Errorf("source %q: a name is not a container's ID", s.Name)
+		}
+		if !same.sources[i] {
+			if err := s.validate(); err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
+			}
 		}
 		v.sources[s.Name] = true
 	}
