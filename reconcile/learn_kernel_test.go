@@ -25,7 +25,8 @@ func stayers() []scenarioContainer {
 	label := func(name, text string) scenarioContainer {
 		return scenarioContainer{Name: name, ID: id(name), State: "running", Labels: map[string]string{"dockerwall.outbound": text}}
 	}
-	return []scenarioContainer{label("aaaaaaaaaaa1", "*.example.com, www.example.com:443"), label("aaaaaaaaaaa2", "www.example.com, !*.evil.example:443"), label("aaaaaaaaaaa3", "")}
+	return []scenarioContainer{label("aaaaaaaaaaa1", "*.example.com, www.example.com:443"), label("aaaaaaaaaaa2", "www.example.com, !*.evil.example:443"), label("aaaaaaaaaaa3", ""),
+		label("aaaaaaaaaaa4", "*.net/tcp"), label("aaaaaaaaaaa5", "*.net/tcp")} // which is one source, and may be others' too
 }
 
 const stayingDefault = "*.org, !bad.example.com"
@@ -41,6 +42,9 @@ func stayingSets(name string) (out []set) {
 	add(name == "www.example.com", set{"aaaaaaaaaaa1", false, port})
 	add(name == "www.example.com", set{"aaaaaaaaaaa2", false, nft.Clause{}})
 	add(strings.HasSuffix(name, ".evil.example"), set{"aaaaaaaaaaa2", true, port})
+	for _, alike := range []string{"aaaaaaaaaaa4", "aaaaaaaaaaa5"} {
+		add(strings.HasSuffix(name, ".net"), set{alike, false, nft.Clause{Proto: nft.TCP}})
+	}
 	add(strings.HasSuffix(name, ".org"), set{sourceDefault, false, nft.Clause{}})
 	add(name == "bad.example.com", set{sourceDefault, true, nft.Clause{}})
 	return out
@@ -167,14 +171,27 @@ func (s *storm) missing() (string, error) {
 	return "", nil
 }
 
-// live is what the kernel's sets of names hold.
+// live is what the kernel's sets of names hold, those of a label that containers have alike under each of them.
 func (s *storm) live() (contents, error) {
 	live, err := nft.ReadLive(s.options)
 	for errors.Is(err, nft.ErrChanging) {
 		live, err = nft.ReadLive(s.options)
 	}
-	out := contents{}
-	for _, object := range live.Table.Objects().Sets {
+	out, objects := contents{}, live.Table.Objects()
+	followers := map[string]map[string]bool{}
+	for _, chain := range objects.Chains {
+		for _, rule := range chain.Rules {
+			_, looked, _ := strings.Cut(rule, "@")
+			source, _, ok := strings.Cut(looked, "_")
+			if id := nft.ContainerOf(chain.Name); ok && id != "" && strings.HasPrefix(source, sourceLabel) {
+				if followers[source] == nil {
+					followers[source] = map[string]bool{}
+				}
+				followers[source][id] = true
+			}
+		}
+	}
+	for _, object := range objects.Sets {
 		owner, kind, ok := strings.Cut(strings.TrimPrefix(object.Name, "c_"), "_dns4")
 		if !ok {
 			continue
@@ -186,10 +203,16 @@ func (s *storm) live() (contents, error) {
 		case "_tcp":
 			set.clause.Proto = nft.TCP
 		}
-		out[set] = map[netip.Addr]bool{}
+		elements := map[netip.Addr]bool{}
 		for _, e := range object.Elements {
 			text, _, _ := strings.Cut(e, " ")
-			out[set][netip.MustParseAddr(text)] = true
+			elements[netip.MustParseAddr(text)] = true
+		}
+		if !strings.HasPrefix(set.owner, sourceLabel) {
+			out[set] = elements
+		}
+		for set.owner = range followers[set.owner] {
+			out[set] = elements
 		}
 	}
 	return out, err
