@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// fileVersion grows when a line gets a field, or another meaning.
-const fileVersion = 1
+// fileVersion grows when a line gets a field, or another meaning. Version 1 had no contacts, and is read.
+const fileVersion = 2
 
 const maxLine = 16 << 20 // bytes; a subject with all its records, names and text is shorter
 
@@ -47,6 +47,8 @@ type lineSubject struct {
 	Records  []lineRecord         `json:"records,omitempty"`
 	Asked    map[string]time.Time `json:"asked,omitempty"`
 	Reached  map[string]time.Time `json:"reached,omitempty"`
+	Contacts []lineContact        `json:"contacts,omitempty"`
+	Lost     uint64               `json:"lost,omitempty"`
 }
 
 type lineRecord struct {
@@ -112,6 +114,7 @@ func (h *observed) line() lineSubject {
 	out := lineSubject{
 		Name: h.subject.Name, Image: h.subject.Image, Project: h.subject.Project, Service: h.subject.Service,
 		Since: h.since.UTC(), Last: h.last.UTC(), Outbound: h.outbound, Asked: h.asked, Reached: h.reached,
+		Contacts: h.contactLines(), Lost: h.lost,
 	}
 	for _, r := range h.export().Records {
 		out.Records = append(out.Records, lineRecord{
@@ -190,7 +193,7 @@ func (d *decoder) head(text []byte) error {
 	switch {
 	case head.Version > fileVersion:
 		return fmt.Errorf("version %d: %w", head.Version, errNewer)
-	case head.Version != fileVersion || len(head.Boot) > maxText:
+	case head.Version < 1 || len(head.Boot) > maxText:
 		return errors.New("it does not begin as it should")
 	}
 	d.at, d.boot = head.Time, head.Boot

@@ -18,7 +18,7 @@ func (d *decoder) subject(text []byte) error {
 	switch {
 	case s == (Subject{}) || shortened(s) != s || d.subjects[key] != nil:
 		return fmt.Errorf("subject %q is none, or there twice", l.Name)
-	case len(d.subjects) >= maxSubjects || len(l.Records) > maxOwn || len(l.Asked) > maxAsked || len(l.Reached) > maxReached || len(l.Outbound) > maxLabel:
+	case len(d.subjects) >= maxSubjects || len(l.Records) > maxOwn || len(l.Asked) > maxAsked || len(l.Reached) > maxReached || len(l.Contacts) > maxOwn || len(l.Outbound) > maxLabel:
 		return errors.New("more is in it than is kept")
 	}
 	h := newObserved(s, d.past(l.Since))
@@ -28,6 +28,12 @@ func (d *decoder) subject(text []byte) error {
 			return err
 		}
 	}
+	for _, c := range l.Contacts {
+		if err := d.contact(h, c); err != nil {
+			return err
+		}
+	}
+	h.lost = l.Lost
 	for name, at := range l.Asked {
 		if canonical(name) != name {
 			return fmt.Errorf("%q is no name", name)

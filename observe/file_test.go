@@ -56,7 +56,7 @@ func TestABrokenFileIsPutAsideAndReported(t *testing.T) {
 		"a name that is not canonical":   strings.Replace(good, `["api.example.com"]`, `["API.example.com"]`, 1),
 		"a wildcard that was asked for":  strings.Replace(good, `"asked":{"api.`, `"asked":{"*.`, 1),
 		"a container's name with escape": strings.Replace(good, `{"subject":"web"`, `{"subject":"\u001bweb"`, 1),
-		"no version":                     strings.Replace(good, `"observations":1`, `"observation":1`, 1),
+		"no version":                     strings.Replace(good, `"observations":2`, `"observation":2`, 1),
 		"an ID that is none":             strings.Replace(good, `0123456789ab`, `../../etc/pa`, 1),
 		"zeros":                          strings.Repeat("\x00", 4096),
 	} {
@@ -93,7 +93,7 @@ func TestABrokenFileIsPutAsideAndReported(t *testing.T) {
 
 func TestAFileOfANewerVersionIsLeftAlone(t *testing.T) {
 	c, dir := newClock(), t.TempDir()
-	text := "{\"observations\":2,\"new\":true}\n{\"what\":\"ever\"}\n"
+	text := "{\"observations\":3,\"new\":true}\n{\"what\":\"ever\"}\n"
 	path := filepath.Join(dir, FileName)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

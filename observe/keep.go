@@ -14,6 +14,7 @@ func (s *Store) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			s.drain()
+			s.settle()
 			s.Write()
 			return nil
 		case q := <-s.questions:
@@ -110,10 +111,12 @@ func (s *Store) content(now time.Time) (c content, changed bool) {
 	take := func(b *Baseline) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		changed, s.dirty = s.dirty, false
+		changed = s.dirty || !s.stale.IsZero() && now.Sub(s.stale).Abs() >= staleFor
+		s.dirty = s.dirty && !changed
 		if !changed {
 			return
 		}
+		s.stale = time.Time{}
 		c = content{at: now, boot: s.opt.Boot, baseline: b, subjects: make(map[identity]*observed, len(s.subjects))}
 		for key, h := range s.subjects {
 			c.subjects[key] = h.clone()
@@ -131,6 +134,11 @@ func (s *Store) content(now time.Time) (c content, changed bool) {
 func (h *observed) clone() *observed {
 	out := *h
 	out.asked, out.reached = maps.Clone(h.asked), maps.Clone(h.reached)
+	out.contacts = make(map[route]*Contact, len(h.contacts))
+	for r, c := range h.contacts {
+		copied := *c
+		out.contacts[r] = &copied
+	}
 	out.records = make(map[Target]*Record, len(h.records))
 	for t, r := range h.records {
 		copied := *r

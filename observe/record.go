@@ -50,6 +50,10 @@ type Observed struct {
 	Asked   []string // names it asked for, sorted
 	// AskedLast is when it did last, as far as it is known who asks; zero for never.
 	AskedLast time.Time
+	// Contacts are what it reached because it may, in the order of their targets. Lost is how many connections beside them
+	// were seen and are not among them, at least.
+	Contacts []Contact
+	Lost     uint64
 }
 
 // identity is what makes a subject the same when its container is created anew.
@@ -66,15 +70,17 @@ type observed struct {
 	// askedLast is the latest of those.
 	askedLast time.Time
 	reached   map[string]time.Time // names and addresses that are no news any more
-	firsts    uint64               // news since the start
-	bytes     int                  // that it takes in a file, at most, when it was weighed last
-	fixed     int                  // of them, that cannot be trimmed
+	contacts  map[route]*Contact
+	lost      uint64 // connections that are not among contacts
+	firsts    uint64 // news since the start
+	bytes     int    // that it takes in a file, at most, when it was weighed last
+	fixed     int    // of them, that cannot be trimmed
 }
 
 func newObserved(s Subject, since time.Time) *observed {
 	return &observed{
 		subject: s, since: since, last: since,
-		records: map[Target]*Record{}, asked: map[string]time.Time{}, reached: map[string]time.Time{},
+		records: map[Target]*Record{}, asked: map[string]time.Time{}, reached: map[string]time.Time{}, contacts: map[route]*Contact{},
 	}
 }
 
@@ -185,6 +191,12 @@ func (h *observed) weigh() {
 			h.bytes += nameBytes + len(name)
 		}
 	}
+	for _, c := range h.contacts {
+		h.bytes += recordBytes
+		for _, name := range c.Names {
+			h.bytes += nameBytes + len(name)
+		}
+	}
 	for _, m := range []map[string]time.Time{h.asked, h.reached} {
 		for name := range m {
 			h.bytes += nameBytes + len(name)
@@ -205,6 +217,12 @@ func (h *observed) forget(then time.Time) (changed bool) {
 	for t, r := range h.records {
 		if r.Last.Before(then) {
 			delete(h.records, t)
+			changed = true
+		}
+	}
+	for r, c := range h.contacts {
+		if c.Last.Before(then) {
+			delete(h.contacts, r)
 			changed = true
 		}
 	}
@@ -244,6 +262,7 @@ func (h *observed) export() Observed {
 	out := Observed{
 		Subject: h.subject, Since: h.since, Last: h.last, Outbound: h.outbound,
 		Records: make([]Record, 0, len(h.records)), Asked: slices.Sorted(maps.Keys(h.asked)), AskedLast: h.askedLast,
+		Contacts: h.exportContacts(), Lost: h.lost,
 	}
 	for _, r := range h.records {
 		out.Records = append(out.Records, *r)

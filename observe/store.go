@@ -66,7 +66,8 @@ type Store struct {
 	told     told
 	baseline *Baseline // as it was read
 	dirty    bool
-	failed   string // why writing does not work, as it was said last
+	stale    time.Time // since when contacts go on that the file has with lower counts; zero if it has all
+	failed   string    // why writing does not work, as it was said last
 }
 
 // OpenStore reads what an earlier Store wrote. A file that is broken is put aside, one of a newer version, or that cannot
@@ -234,6 +235,7 @@ func (s *Store) lighten() {
 		}
 		before := most.bytes
 		most.trim(len(most.records) * 7 / 8)
+		most.trimContacts(len(most.contacts) * 7 / 8)
 		trimNames(most.asked, len(most.asked)*7/8)
 		trimNames(most.reached, len(most.reached)*7/8)
 		most.weigh()

@@ -47,7 +47,7 @@ func (c *clock) open(t *testing.T, dir string) (*Store, *bytes.Buffer) {
 }
 
 func same(a, b []Observed) string {
-	return cmp.Diff(a, b, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(0))
+	return cmp.Diff(a, b, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(0))
 }
 
 func TestWhatIsRememberedIsThereAfterARestart(t *testing.T) {

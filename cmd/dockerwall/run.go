@@ -68,6 +68,7 @@ type fence struct {
 	drops     *droplog.Reader
 	dropLog   *droplog.Log
 	observer  *observe.Observer
+	contacts  *observe.Contacts
 	feed      *observe.Feed
 	decisions *observe.Decisions // nil without --decision-log
 	api       *api.Server
@@ -86,6 +87,7 @@ type fence struct {
 
 	keptSettings boot.Settings
 	policiesOf   map[string]reconcile.Earlier // policies of containers while they ran, by 12-digit ID; of boot only
+	joinedIDs    []string                     // of containers, in the last ruleset
 }
 
 // newDaemon makes the parts. What it opens is closed by run.
@@ -150,7 +152,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	f.boot, f.keptSettings = boot.NewKeeper(boot.KeeperOptions{Dir: s.directory(), Logger: logger}), s.remembered(config)
 	f.unkept = s.directory() == "" && underSystemd(env)
 	f.answers = newAnswers(f, modes, s.dnsHold != "off", number)
-	if err := f.observe(fresh); err != nil {
+	if err := errors.Join(f.observe(fresh), f.contact()); err != nil {
 		return nil, err
 	}
 	return f, f.outside(s, config)
@@ -211,6 +213,7 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.readDrops(ctx) })
 	g.Go(func() error { return f.dropLog.Run(ctx) })
 	g.Go(func() error { return f.observer.Run(ctx) })
+	g.Go(func() error { return f.contacts.Run(ctx) })
 	g.Go(func() error { return f.scrapes.Run(ctx) })
 	g.Go(func() error { return f.watchFlush(ctx) })
 	g.Go(func() error { return f.reload(ctx, hup) })
@@ -263,6 +266,7 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.reportOwner(o.Report)
 		f.cutter.Follow(o.State, o.Ruleset)
 		f.observer.Committed()
+		f.joined(o.Ruleset)
 		f.remember(o)
 		f.reportChanges(o.State)
 	} else {

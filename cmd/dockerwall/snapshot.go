@@ -109,10 +109,12 @@ func (f *fence) leaving(containers []nft.Container) {
 		return f.container(ctx, out, countedOf(counters)[c.ID])
 	})
 	f.observer.Leaving(containers)
+	f.vacated(containers)
 }
 
 // losing books the last counts of endpoints that are about to go from containers that stay.
 func (f *fence) losing(containers []nft.Container) {
+	f.vacated(containers)
 	for i := range containers {
 		containers[i].Mode = nft.Off // nothing but its endpoints' counters is read
 	}
