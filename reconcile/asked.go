@@ -245,15 +245,16 @@ func (r *textReader) overlay(c docker.Container) *text {
 		return nil
 	}
 	t := text{source: r.name(sourceOverlay, c.ID), origin: OriginOverlay, title: "added at run time", label: OriginOverlay}
+	void := false // as a label is that denies such a group
 	for _, g := range grants {
 		if group, ok := g.Dest.(policy.Group); ok && !r.grammar.Known(group) {
-			if g.Deny { // as in a label
-				t.tokens = slices.DeleteFunc(t.tokens, func(t policy.Token) bool { return !t.Deny })
-				break
-			}
+			void = void || g.Deny
 			continue
 		}
 		t.tokens = append(t.tokens, g.Token)
+	}
+	if void {
+		t.tokens = slices.DeleteFunc(t.tokens, func(t policy.Token) bool { return !t.Deny })
 	}
 	slices.SortFunc(t.tokens, policy.Token.Compare)
 	t.tokens = slices.Compact(t.tokens)

@@ -193,18 +193,21 @@ func (l *Loop) boot() (nft.Report, error) {
 }
 
 // keep commits the last state again, less the endpoints whose ports are gone since: nobody can say to whom Docker gives
-// their addresses next.
+// their addresses next. What is changed at run time counts without the Engine, too.
 func (l *Loop) keep() Outcome {
 	last, _ := l.Last()
 	state, left := last.State.seated(l.options.Gather.ports(), l.silent)
+	changed := l.options.Gather.overlaid(&state)
 	outcome := l.commit(state)
-	if !left || outcome.Err != nil {
+	if !left && !changed || outcome.Err != nil {
 		return outcome
 	}
 	l.mu.Lock()
 	l.last.State, l.last.Ruleset = outcome.State, outcome.Ruleset
 	l.mu.Unlock()
-	l.options.Logger.Info("addresses whose ports are gone are nobody's until Docker says whose they are", "containers", len(outcome.Ruleset.Containers))
+	if left {
+		l.options.Logger.Info("addresses whose ports are gone are nobody's until Docker says whose they are", "containers", len(outcome.Ruleset.Containers))
+	}
 	l.options.Unseated(outcome)
 	return outcome
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"time"
 
 	"github.com/dockerwall/dockerwall/docker"
@@ -110,6 +111,20 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 	g.library = state.read(g.library)
 	state.library = g.library
 	return state, nil
+}
+
+// overlaid gives an earlier state what counts at run time now, and says whether that is something else.
+func (g *Gather) overlaid(s *State) bool {
+	if g.Overlay == nil {
+		return false
+	}
+	now := g.Overlay()
+	if reflect.DeepEqual(s.Overlay, now) {
+		return false
+	}
+	s.Overlay, s.library = now, nil
+	*s = s.ready() // not from the last one, which may be in use
+	return true
 }
 
 // list asks the Engine, and in particular whether endpoints are still there whose ports have gone.

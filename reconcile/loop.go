@@ -35,7 +35,7 @@ type Options struct {
 	Leaving func([]nft.Container)
 	// Losing is told of containers that stay and lose endpoints in the coming commit, each with these endpoints only.
 	Losing func([]nft.Container)
-	// Unseated is told of what was committed because ports are gone while the Engine does not answer.
+	// Unseated is told of what was committed while the Engine does not answer: ports are gone, or the overlay is another one.
 	Unseated func(Outcome)
 	// Done is told of every run. All four are called from the loop's goroutine.
 	Done func(Outcome)
@@ -79,6 +79,7 @@ type Loop struct {
 	standing bool       // Standing was told
 	booted   *booted    // nil if the boot ruleset was not committed
 	silent   bool       // the Engine failed, or has not answered for a while
+	held     bool       // the last state was committed again when the Engine failed last
 	emptied  bool       // ports have gone since the Engine was heard last
 	repaired nft.Report // what was repaired since the last outcome
 	tap      atomic.Pointer[TapSetting]
@@ -92,9 +93,10 @@ type Loop struct {
 	// committed is what the table in the kernel was built from; learning guards it.
 	committed State
 
-	mu   sync.Mutex
-	last Outcome
-	good bool // a run has succeeded
+	mu    sync.Mutex
+	last  Outcome
+	good  bool         // a run has succeeded
+	asked []chan error // who waits for a run to begin and end; nil once the loop has ended
 }
 
 // New checks the options.
@@ -127,7 +129,7 @@ func New(o Options) (*Loop, error) {
 			*told = func([]nft.Container) {}
 		}
 	}
-	return &Loop{options: o, kick: make(chan struct{}, 1), damaged: make(chan struct{}, 1), moved: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex()}, nil
+	return &Loop{options: o, kick: make(chan struct{}, 1), damaged: make(chan struct{}, 1), moved: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex(), asked: []chan error{}}, nil
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -172,6 +174,7 @@ func (l *Loop) Last() (Outcome, bool) {
 // what may be Docker's. It is an error if the table was removed, or is another process's.
 func (l *Loop) Run(ctx context.Context) error {
 	defer l.end()
+	defer l.leave()
 	resync := time.NewTicker(l.options.Resync)
 	defer resync.Stop()
 	if l.options.StandFirst {
@@ -183,14 +186,18 @@ func (l *Loop) Run(ctx context.Context) error {
 		if !l.sleep(ctx, wait, failures > 0) {
 			return nil
 		}
+		asked := l.begin()
 		outcome := l.run(ctx)
 		switch {
 		case ctx.Err() != nil:
+			tell(asked, errEnded)
 			return nil
 		case errors.Is(outcome.Err, nft.ErrRemoved), errors.Is(outcome.Err, nft.ErrOwned) && failures >= dying:
+			tell(asked, outcome.Err)
 			return outcome.Err
 		}
 		l.note(outcome)
+		tell(asked, l.unmet(outcome))
 		if outcome.Err != nil {
 			wait = l.options.Retry << min(failures, 5)
 			failures++
@@ -278,7 +285,7 @@ func (l *Loop) run(ctx context.Context) Outcome {
 	if err != nil {
 		report, held := l.hold()
 		outcome = l.failed(errors.Join(err, held))
-		outcome.Report = report
+		outcome.Report, l.held = report, held == nil
 	} else {
 		outcome = l.commit(state)
 	}

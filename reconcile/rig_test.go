@@ -10,6 +10,7 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/overlay"
 )
 
 type fakeEngine struct {
@@ -93,8 +94,9 @@ type rig struct {
 	losing   func([]nft.Container)
 	bridges  func() []string       // of the host; nil: none
 	ports    func() []hostnet.Port // nil: none are known
-	told     Options               // StandFirst, Standing, Alive
-	ended    <-chan error          // what Run returns
+	overlay  func() overlay.Overlay
+	told     Options      // StandFirst, Standing, Alive
+	ended    <-chan error // what Run returns
 	stop     func()
 }
 
@@ -115,7 +117,7 @@ func (r *rig) start(t *testing.T, config Config) *rig {
 				return hostnet.Interfaces{}, nil
 			}
 			return hostnet.Interfaces{Bridges: hostBridges(r.bridges()...)}, nil
-		}, Ports: r.ports}
+		}, Ports: r.ports, Overlay: r.overlay}
 	o.Kernel, o.Leaving, o.Losing = r.kernel, r.leaving, r.losing
 	loop, err := New(o)
 	if err != nil {
