@@ -1,11 +1,6 @@
 package operator
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/dockerwall/dockerwall/policy"
@@ -52,35 +47,4 @@ func (p Policies) Grammar() policy.Grammar {
 // For returns the rules that match a container, in order.
 func (p Policies) For(s Subject) []Rule {
 	return slices.DeleteFunc(slices.Clone(p.Rules), func(r Rule) bool { return !r.Match.Matches(s) })
-}
-
-// Digest is the same for policies that ask for the same, wherever in their files that stands.
-func (p Policies) Digest() string {
-	if len(p.Rules)+len(p.Groups) == 0 {
-		return ""
-	}
-	sum := sha256.New()
-	say := func(parts ...any) { fmt.Fprintf(sum, "%q\n", parts) }
-	for _, r := range p.Rules {
-		match, _ := json.Marshal(r.Match) // strings alone
-		say("rule", r.File, string(match), texts(r.Policy), word(r.Mode), word(r.Reject))
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.Groups)) {
-		say("group", string(name), texts(p.Groups[name].Policy))
-	}
-	return hex.EncodeToString(sum.Sum(nil))
-}
-
-func texts(p policy.Policy) (out []string) {
-	for _, t := range p.Tokens {
-		out = append(out, t.String())
-	}
-	return out
-}
-
-func word[T any](said *T) string {
-	if said == nil {
-		return ""
-	}
-	return fmt.Sprint(*said)
 }
