@@ -29,7 +29,6 @@ type Saved struct {
 type Settings struct {
 	Networks string `json:"networks,omitempty"` // GATEWAY_NETWORKS
 	Policy   string `json:"policy,omitempty"`   // the others
-	Operator string `json:"operator,omitempty"` // what files of the operator asked for
 }
 
 // Encode writes a file.

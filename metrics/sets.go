@@ -21,7 +21,7 @@ const (
 
 // setDescs are the families about what may run full, and about what is to be corrected.
 type setDescs struct {
-	elements, capacity, findings *prometheus.Desc
+	elements, capacity, findings, policyErrors *prometheus.Desc
 }
 
 func newSetDescs() setDescs {
@@ -29,11 +29,13 @@ func newSetDescs() setDescs {
 		elements: desc("dockerwall_set_elements", "Elements of the fullest set of a kind: denied (a container's record of destinations), cut (flows that stay cut), clients (askers of DNS).", "set"),
 		capacity: desc("dockerwall_set_capacity", "Elements that a set of this kind holds.", "set"),
 		findings: desc("dockerwall_findings", "Findings of dockerwall status, on containers and the host, by severity.", "severity"),
+
+		policyErrors: desc("dockerwall_policy_file_errors", "Errors in the files of --policy-dir; of a file with one its last good version counts."),
 	}
 }
 
 func (d setDescs) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.elements, d.capacity, d.findings}
+	return []*prometheus.Desc{d.elements, d.capacity, d.findings, d.policyErrors}
 }
 
 func (m *Metrics) sets(out *emitter, s Snapshot) {
@@ -49,4 +51,5 @@ func (m *Metrics) sets(out *emitter, s Snapshot) {
 	for _, severity := range []string{SeverityError, SeverityWarning} {
 		out.gauge(m.descs.sets.findings, s.Findings[severity], severity)
 	}
+	out.gauge(m.descs.sets.policyErrors, s.PolicyErrors)
 }

@@ -24,8 +24,10 @@ type Snapshot struct {
 
 	LabelErrors []LabelErrors
 	Findings    map[string]int // by severity
-	Sets        []Set          // one of a kind
-	FirstSeen   []FirstSeen
+	// PolicyErrors are what keeps files of the operator from counting as they are.
+	PolicyErrors int
+	Sets         []Set // one of a kind
+	FirstSeen    []FirstSeen
 	// ResolverQueries are questions to resolvers since the start, by result.
 	ResolverQueries map[string]uint64
 	DNS             DNS

@@ -55,7 +55,7 @@ func NewStore(o Options) *Store {
 	return s
 }
 
-// Policies are those that count now. They must not be changed.
+// Policies are those that count now, the same slices and maps until they change. They must not be changed.
 func (s *Store) Policies() Policies {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,12 +79,16 @@ func (s *Store) Reload() {
 	problems = slices.Concat(problems, s.copies.save(s.stands))
 	s.mu.Lock()
 	before, told := s.policies, s.problems
-	s.policies, s.problems = s.stands.policies(), problems
-	after := s.policies
+	after := s.stands.policies()
+	changed := !reflect.DeepEqual(before, after)
+	if changed { // who sees the same value need not look at what is in it
+		s.policies = after
+	}
+	s.problems = problems
 	s.mu.Unlock()
 	s.looking.Unlock()
 	s.log(told, problems)
-	if !reflect.DeepEqual(before, after) {
+	if changed {
 		if s.options.Logger != nil {
 			s.options.Logger.Info("policy files in force", "dir", s.options.Dir, "rules", len(after.Rules), "groups", ownGroups(after))
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/observe"
+	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
 )
@@ -29,8 +30,8 @@ it before docker.service: an Engine starts containers before it answers anybody.
 
 FILE is what a daemon wrote, ruleset.json in --state-dir unless given. Addresses may be other containers'
 after a boot, so each may do only what all containers may that it can be of. DRY_RUN is what it is now; if
-GATEWAY_NETWORKS, DEFAULT_OUTBOUND or another setting of policies differs from when the file was written, it
-opens nothing, and under another GATEWAY_NETWORKS every bridge of Docker's is fenced. Without a file, and
+GATEWAY_NETWORKS, DEFAULT_OUTBOUND, another setting of policies or a file of them differs from when the file was
+written, it opens nothing, and under another GATEWAY_NETWORKS every bridge of Docker's is fenced. Without a file, and
 with one of this same boot or more than a week old (unless given as FILE), all that comes from what may be
 Docker's bridges is denied.
 
@@ -73,7 +74,7 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 	config = features(config, k.Features())
 	saved, why := s.saved(args)
 	if why == nil && wrong == nil {
-		_, err := k.Apply(s.resume(saved, config))
+		_, err := k.Apply(s.resume(saved, config, s.operator(logger)()))
 		if err == nil {
 			fmt.Fprintf(told, "restored: %d networks fenced, policies at %d addresses\n", len(saved.Bridges), placesIn(saved.Ruleset))
 			return nil
@@ -127,11 +128,11 @@ func (s *settings) saved(args []string) (boot.Saved, error) {
 	return saved, err
 }
 
-// resume is what of a file holds under the settings of now.
-func (s *settings) resume(saved boot.Saved, c reconcile.Config) nft.Ruleset {
-	now := s.remembered(c)
+// resume is what of a file holds under the settings and policies of now.
+func (s *settings) resume(saved boot.Saved, c reconcile.Config, p operator.Policies) nft.Ruleset {
+	now := withPolicies(s.remembered(c), p)
 	return reconcile.Resume(saved.Ruleset, c, reconcile.Before{
-		SameNetworks: saved.Settings.Networks == now.Networks, SamePolicy: saved.Settings.Policy == now.Policy && saved.Settings.Operator == now.Operator, Excluded: saved.Excluded,
+		SameNetworks: saved.Settings.Networks == now.Networks, SamePolicy: saved.Settings.Policy == now.Policy, Excluded: saved.Excluded,
 	})
 }
 
@@ -143,6 +144,14 @@ func (s *settings) remembered(c reconcile.Config) boot.Settings {
 		policies = append(policies, strconv.Quote(one))
 	}
 	return boot.Settings{Networks: strings.Join(only, ",") + "!" + strings.Join(except, ",!"), Policy: strings.Join(policies, " ")}
+}
+
+// withPolicies adds what files say, so that a change of theirs counts as one of the settings.
+func withPolicies(s boot.Settings, p operator.Policies) boot.Settings {
+	if digest := p.Digest(); digest != "" {
+		s.Policy += " " + digest
+	}
+	return s
 }
 
 func placesIn(r nft.Ruleset) (n int) {
@@ -165,10 +174,8 @@ func (f *fence) remember(o reconcile.Outcome) {
 			}
 		}
 		maps.Copy(f.policiesOf, reconcile.Remember(o.Ruleset))
-		settings := f.keptSettings
-		settings.Operator = o.State.Operator.Digest()
 		return boot.Saved{
-			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: settings, Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
+			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: withPolicies(f.keptSettings, o.State.Operator), Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
 		}
 	})
 }
@@ -189,7 +196,7 @@ func (f *fence) fromBefore(s settings, c reconcile.Config) (nft.Ruleset, bool) {
 	saved, err := s.saved(nil)
 	switch {
 	case err == nil:
-		return s.resume(saved, c), true
+		return s.resume(saved, c, f.policies.Policies()), true
 	case boot.Missing(err), errors.Is(err, errNotKept):
 		f.logger.Debug("nothing is known from before the boot", "why", err)
 	default:

@@ -76,7 +76,7 @@ func newCheck(env environment) *cobra.Command {
 			return o.run(c.Context(), env, files, labelled)
 		},
 	}
-	wanted := []string{"gateway-networks", "default-outbound", "trust-image-labels", "resolvers"}
+	wanted := []string{"gateway-networks", "default-outbound", "trust-image-labels", "resolvers", "policy-dir"}
 	declare(c, env, slices.DeleteFunc(o.policy(), func(s setting) bool { return !slices.Contains(wanted, s.flag) }))
 	outputFlag(c, &o.format, asText, asJSON, asJSONL, asYAML, asSARIF, asGitHub)
 	c.Flags().StringVar(&o.label, "label", "", "check this text of a label "+policy.LabelOutbound)
@@ -208,7 +208,7 @@ func (o checkOptions) host(ctx context.Context) (check.Host, error) {
 	if err != nil {
 		return check.Host{}, err
 	}
-	gather := reconcile.Gather{Engine: engine, Resolver: asks, Interfaces: hostnet.Read, TrustImage: trust}
+	gather := reconcile.Gather{Engine: engine, Resolver: asks, Interfaces: hostnet.Read, TrustImage: trust, Operator: o.operator(logger)}
 	gather.Config.Networks, _ = policy.ParseNetworks(o.networks)
 	gather.Config.DefaultText = o.outbound
 	if _, err := engine.List(ctx); err != nil {

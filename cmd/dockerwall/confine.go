@@ -52,6 +52,7 @@ func (f *fence) needs(s settings, env environment) confine.Options {
 	if dir := docker.Certificates(); dir != "" {
 		o.Read = append(o.Read, dir)
 	}
+	o.Read = append(o.Read, policyPaths(s.policyFiles())...)
 	for _, path := range []string{s.directory(), s.decisionLog} {
 		if path != "" {
 			o.Write = append(o.Write, path)

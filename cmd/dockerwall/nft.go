@@ -58,7 +58,7 @@ func newDump(env environment) *cobra.Command {
 			return err
 		},
 	}
-	declare(c, env, append(s.common(), s.policy()...))
+	declare(c, env, slices.Concat(s.common(), s.policy(), s.state()))
 	outputFlag(c, &format, "nft", asJSON, asYAML)
 	c.Flags().BoolVar(&live, "live", false, "print the table that is in the kernel instead")
 	c.Flags().BoolVar(&noResolve, "no-resolve", false, "leave out addresses of names when no live table tells them")
@@ -114,6 +114,7 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 	config.BindPorts = !stands || live.Table.Ports != nil // whether the kernel can is known by what it holds
 	gather := reconcile.Gather{
 		Config: config, Engine: engine, Resolver: asks, Interfaces: hostnet.Read, Ports: func() []hostnet.Port { return ports }, TrustImage: trust,
+		Operator: s.operator(logger),
 	}
 	if _, err := engine.List(ctx); err != nil {
 		return nft.Ruleset{}, fmt.Errorf("list containers and networks: %w", err)
@@ -180,7 +181,7 @@ count as for "run": give the same flags or variables that the daemon has.`,
 			return silent{exitFailure}
 		},
 	}
-	declare(c, env, append(s.common(), s.policy()...))
+	declare(c, env, slices.Concat(s.common(), s.policy(), s.state()))
 	return c
 }
 

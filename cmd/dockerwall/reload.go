@@ -36,7 +36,7 @@ func catchHangup() chan os.Signal {
 	return hup
 }
 
-// reload follows each SIGHUP: the decision log is opened anew, everything is listed again, and the table is read back and
+// reload follows each SIGHUP: the decision log is opened anew, policy files are read and everything is listed again, and the table is read back and
 // mended if it is not the wanted one.
 func (f *fence) reload(ctx context.Context, hup chan os.Signal) error {
 	defer signal.Stop(hup)
@@ -53,6 +53,7 @@ func (f *fence) reload(ctx context.Context, hup chan os.Signal) error {
 			if f.decisions != nil {
 				f.decisions.Reopen()
 			}
+			f.policies.Reload()
 			f.engine.Invalidate()
 			f.kernel.Invalidate()
 			f.loop.Repair()

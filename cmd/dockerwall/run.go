@@ -23,6 +23,7 @@ import (
 	"github.com/dockerwall/dockerwall/metrics"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/observe"
+	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/reconcile"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -77,6 +78,7 @@ type fence struct {
 	leftovers leftovers
 	changes   changes
 	store     *observe.Store
+	policies  *operator.Store
 	boot      *boot.Keeper
 	hearing   hearing
 	flushed   chan struct{}
@@ -111,6 +113,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if f.claims, err = f.claim(ctx, s); err != nil {
 		return nil, err
 	}
+	f.policies = f.newPolicies(s)
 	config = features(config, f.kernel.Features())
 	f.kernel.Survey()
 	left, err := nft.ReadNames(nft.Options{})
@@ -129,6 +132,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	f.loop, err = reconcile.New(reconcile.Options{
 		Gather: reconcile.Gather{
 			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
+			Operator: f.policies.Policies,
 		},
 		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Unseated: f.unseated, Denied: func() { f.cutter.Suspect() },
 		Repaired: f.breached, StandFirst: standFirst(env, left.Exists), Standing: f.ready, Alive: alive, Beat: watchdogBeat(),
@@ -201,6 +205,7 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.loop.Run(ctx) })
 	g.Go(func() error { return f.cutter.Run(ctx) })
 	g.Go(func() error { return f.engine.Run(ctx, f.loop.Kick) })
+	g.Go(func() error { return f.policies.Run(ctx) })
 	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.answers.run(ctx) })
 	g.Go(func() error { return f.store.Run(ctx) })
@@ -288,18 +293,3 @@ func (f *fence) unseated(o reconcile.Outcome) {
 	f.cutter.Follow(o.State, o.Ruleset)
 	f.observer.Committed()
 }
-
-// reportOwner says that a table which stood before us has no owner, which cannot be changed while it stands.
-func (f *fence) reportOwner(r nft.Report) {
-	if !r.Adopted {
-		return
-	}
-	ownerless := f.kernel.Features().Owner && !f.kernel.Owned()
-	f.noted.ownerless.Store(ownerless)
-	if ownerless {
-		f.logger.Warn("the table was made without an owner: other programs can change it, which is repaired",
-			"remedy", ownerRemedy)
-	}
-}
-
-const ownerRemedy = "`dockerwall nft flush` and a start of the daemon make it anew; until then nothing is fenced"

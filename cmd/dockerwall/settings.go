@@ -37,6 +37,7 @@ type settings struct {
 	trustImages string
 	decisionLog string
 	stateDir    string
+	policyDir   string
 
 	problems []policy.Problem // in them, once config has read them
 }
@@ -78,6 +79,8 @@ func (s *settings) policy() []setting {
 			"DNS servers besides those found on the host, address or address:port, by comma"},
 		{"private-names", "DOCKERWALL_PRIVATE_NAMES", "", &s.private, "",
 			"zones, by comma: there a wildcard may open private addresses too"},
+		{"policy-dir", "DOCKERWALL_POLICY_DIR", "", &s.policyDir, "/etc/dockerwall/policy.d",
+			"directory of the operator's policies and groups, read again when they change; off for none"},
 		{"nflog-group", "DOCKERWALL_NFLOG_GROUP", "", &s.nflogGroup, strconv.Itoa(defaultNflogGroup), "nflog group that denied packets are copied to"},
 	}
 }

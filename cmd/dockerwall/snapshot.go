@@ -12,6 +12,7 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/metrics"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
 )
@@ -23,6 +24,7 @@ func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 		Reasons: map[string]uint64{}, Enforcing: good && outcome.Err == nil && !outcome.Ruleset.DryRun,
 		DryRun: outcome.Ruleset.DryRun, DockerUp: f.engine.Connected(), LabelErrors: labelErrors(outcome.Problems),
 		ResolverQueries: map[string]uint64{}, FlowsCut: f.cutter.Count(), Findings: f.severities(outcome.Problems),
+		PolicyErrors: operator.Errors(f.policies.Problems()),
 	}
 	asked := f.resolver.Counters()
 	out.DNS = f.answers.snapshot(asked)
@@ -179,7 +181,11 @@ func (f *fence) health() api.Health {
 		countMode(&modes, c.Mode)
 	}
 	h.Fenced, h.Unfenced = modes.Fenced, reconcile.Unfenced(outcome.State, outcome.Ruleset)
-	h.Problems, h.Findings = len(outcome.Problems), findings(outcome.Problems)
+	problems := outcome.Problems
+	for _, p := range f.policyProblems() {
+		problems = append(slices.Clip(problems), reconcile.Problem{Problem: p})
+	}
+	h.Problems, h.Findings = len(problems), findings(problems)
 	h.Reasons = f.reasons(outcome, good)
 	return h
 }

@@ -164,9 +164,9 @@ func (f *fence) shortcomings(outcome reconcile.Outcome) (out []string) {
 	return out
 }
 
-// settingsAndHost are mistakes in settings, and what of the host a person should change.
+// settingsAndHost are mistakes in settings and policy files, and what of the host a person should change.
 func (f *fence) settingsAndHost() []policy.Problem {
-	out := slices.Concat(f.noted.settings, bootProblem(!f.unkept))
+	out := slices.Concat(f.noted.settings, f.policyProblems(), bootProblem(!f.unkept))
 	if f.noted.ownerless.Load() {
 		out = append(out, policy.Problem{Severity: policy.Warning, Message: "the table was made without an owner: other programs can change it, which is repaired", Remedy: ownerRemedy})
 	}

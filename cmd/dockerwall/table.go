@@ -72,3 +72,18 @@ func (f *fence) watchFlush(ctx context.Context) error {
 		return errFlushed
 	}
 }
+
+// reportOwner says that a table which stood before us has no owner, which cannot be changed while it stands.
+func (f *fence) reportOwner(r nft.Report) {
+	if !r.Adopted {
+		return
+	}
+	ownerless := f.kernel.Features().Owner && !f.kernel.Owned()
+	f.noted.ownerless.Store(ownerless)
+	if ownerless {
+		f.logger.Warn("the table was made without an owner: other programs can change it, which is repaired",
+			"remedy", ownerRemedy)
+	}
+}
+
+const ownerRemedy = "`dockerwall nft flush` and a start of the daemon make it anew; until then nothing is fenced"
