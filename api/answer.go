@@ -18,7 +18,9 @@ const (
 )
 
 // codes are the sentinels that cross the socket.
-func codes() map[string]error { return map[string]error{"no-container": ErrNoContainer} }
+func codes() map[string]error {
+	return map[string]error{"no-container": ErrNoContainer, "usage": ErrUsage}
+}
 
 func failureOf(err error) failure {
 	for code, sentinel := range codes() {
@@ -45,6 +47,8 @@ func answer[T any](w http.ResponseWriter, r *http.Request, kind string, ask func
 	switch {
 	case errors.Is(err, ErrNoContainer):
 		reply(w, http.StatusNotFound, failureOf(err))
+	case errors.Is(err, ErrUsage):
+		reply(w, http.StatusBadRequest, failureOf(err))
 	case err != nil:
 		reply(w, http.StatusInternalServerError, failureOf(err))
 	default:

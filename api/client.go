@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,7 +54,7 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 // Flush asks the daemon to remove its table and end. When it returns nil, nothing is fenced.
 func (c *Client) Flush(ctx context.Context) error {
 	var f flushed
-	if err := c.ask(ctx, http.MethodPost, "/v1/flush", &f); err != nil {
+	if err := c.ask(ctx, http.MethodPost, "/v1/flush", nil, &f); err != nil {
 		return fmt.Errorf("flush the table: %w", err)
 	}
 	if !f.Flushed {
@@ -75,9 +76,17 @@ func (c *Client) connect(ctx context.Context, _, _ string) (net.Conn, error) {
 	return conn, err
 }
 
-// ask sends one request and decodes the answer into out.
-func (c *Client) ask(ctx context.Context, method, path string, out any) error {
-	request, err := http.NewRequestWithContext(ctx, method, "http://dockerwall"+path, nil)
+// ask sends one request, with a body unless that is nil, and decodes the answer into out.
+func (c *Client) ask(ctx context.Context, method, path string, body, out any) error {
+	var text io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		text = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://dockerwall"+path, text)
 	if err != nil {
 		return err
 	}
@@ -86,11 +95,11 @@ func (c *Client) ask(ctx context.Context, method, path string, out any) error {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
-	return decode(response.StatusCode, body, out)
+	return decode(response.StatusCode, answer, out)
 }
 
 // send is http's, without the URL that we made up and that means nothing to anybody.
@@ -108,7 +117,7 @@ func get[T any](ctx context.Context, c *Client, path string, query url.Values) (
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	err := c.ask(ctx, http.MethodGet, path, &object)
+	err := c.ask(ctx, http.MethodGet, path, nil, &object)
 	return object.Spec, err
 }
 

@@ -5,6 +5,7 @@
 //	GET  /v1/explain?container=C&destination=D what becomes of C's packets to D, and why: [Explanation]
 //	GET  /v1/suggestions[?container=C]         what would have to be allowed: [Suggestion], a list
 //	GET  /v1/denials?last=N&follow=true        a line for each denial, as it happens: [Denial]
+//	POST /v1/change                            change something at run time: a [Change], answered with [Changed]
 //	POST /v1/flush                             remove the table and end the daemon
 //
 // Answers are JSON, each in an [Object] that says its version and kind; errors are {"error": "…"}. Who may open the socket

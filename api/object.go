@@ -16,6 +16,7 @@ const (
 	KindDenials     = "Denials" // a list of them, from a command
 	KindExplanation = "Explanation"
 	KindSuggestions = "Suggestions"
+	KindChanged     = "Changed"
 )
 
 // Wrap puts a value into its envelope.

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxRequest   = 4 << 10 // bytes of a request's body; none is expected
+	maxRequest   = 4 << 10 // bytes of a request's body; none is expected but of a change
 	flushTimeout = 30 * time.Second
 	goodbye      = flushTimeout + time.Second // for requests still running at the end
 )
@@ -32,6 +32,8 @@ type Options struct {
 	// Denials sends the last n denials, oldest first, and with follow each further one until its context is done or send
 	// returns an error.
 	Denials func(ctx context.Context, n int, follow bool, send func(Denial) error) error
+	// Change changes something at run time, and returns once the kernel has it; [ErrUsage] is of what cannot be done.
+	Change func(context.Context, Peer, Change) (Changed, error)
 	// Flush removes the table and makes the daemon end, if it can; it may do so by ending the context
 	// that Run was given: the answer still reaches who asked. Required; never called twice at once.
 	Flush  func(context.Context) error
@@ -77,6 +79,7 @@ func (s *Server) Run(ctx context.Context) error {
 		Handler:           s.handler(),
 		ErrorLog:          slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // streams end with the daemon
+		ConnContext:       withPeer,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      flushTimeout + 10*time.Second,
@@ -112,7 +115,10 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusNotFound, failure{Error: "no such path; this daemon speaks " + Version})
 	})
-	return http.MaxBytesHandler(mux, maxRequest)
+	all := http.NewServeMux()
+	all.Handle("/v1/change", http.MaxBytesHandler(only(http.MethodPost, s.change), maxChange))
+	all.Handle("/", http.MaxBytesHandler(mux, maxRequest))
+	return all
 }
 
 func only(method string, h http.HandlerFunc) http.HandlerFunc {

@@ -24,6 +24,10 @@ type Status struct {
 	Containers []Container `json:"containers"` // running ones, by name
 	// Host are findings that concern no container.
 	Host []Finding `json:"host"`
+	// Changes say what was changed at run time of the whole host, and who is paused, one sentence each.
+	Changes []string `json:"changes,omitempty"`
+	// HostChange is set while State is what was said at run time, instead of DRY_RUN.
+	HostChange *ModeChange `json:"hostChange,omitempty"`
 }
 
 // State is what the daemon does.
@@ -61,6 +65,10 @@ type Container struct {
 	// has nothing to send by, is in the mode that it asks for.
 	Mode     string `json:"mode"`
 	Unfenced string `json:"unfenced,omitempty"`
+	// ModeOrigin is where the mode is said: "dockerwall.mode", a rule of a file as "10-shop.yaml:12", "added at run time", or
+	// "implied"; ModeChange is who said it at run time, and for how long, if anybody did.
+	ModeOrigin string      `json:"modeOrigin,omitempty"`
+	ModeChange *ModeChange `json:"modeChange,omitempty"`
 	// Shares is the container whose network, and policy, this one has: what it sends is counted there.
 	Shares   string         `json:"shares,omitempty"`
 	Deny     string         `json:"deny"`     // drop or reject
@@ -96,8 +104,27 @@ func (c Container) Alone() bool {
 
 // PolicyToken is a token that counts for a container, and where it stands.
 type PolicyToken struct {
-	Token  string `json:"token"`
-	Origin string `json:"origin"` // "dockerwall.outbound", "DEFAULT_OUTBOUND" or "implied"
+	Token string `json:"token"`
+	// Origin is "dockerwall.outbound", "DEFAULT_OUTBOUND", a rule of a file as "10-shop.yaml:12", "added at run time" or
+	// "implied"; of a token of a group, that with "@name in " before it.
+	Origin string `json:"origin"`
+	// Grant is who added it at run time, and for how long; nil if nobody did.
+	Grant *Stamp `json:"grant,omitempty"`
+}
+
+// Stamp is who said something at run time, and when it ends by itself.
+type Stamp struct {
+	UID   uint32    `json:"uid"`
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until,omitzero"` // zero is never
+}
+
+// ModeChange is a mode that was set at run time.
+type ModeChange struct {
+	Paused bool `json:"paused,omitempty"`
+	// Confirm says that it goes back when it ends because nobody confirmed it.
+	Confirm bool `json:"confirm,omitempty"`
+	Stamp
 }
 
 // ResolvedName is a name that the container may reach, or must not, and its addresses now.

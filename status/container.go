@@ -104,12 +104,14 @@ func (h *host) container(c docker.Container, fate reconcile.Fate) api.Container 
 // policy tells what counts for a container that is fenced.
 func (h *host) policy(out *api.Container, c docker.Container) {
 	p := h.in.Outcome.State.Policy(c)
-	out.Mode = p.Mode.String()
+	out.Mode, out.ModeOrigin = p.Mode.String(), p.ModeOrigin
+	said := h.in.Outcome.State.Overlay.Containers[c.ID]
+	out.ModeChange = modeChange(said.Mode)
 	if p.Reject {
 		out.Deny = rejected
 	}
 	for _, t := range p.Tokens {
-		out.Policy = append(out.Policy, api.PolicyToken{Token: t.String(), Origin: t.Origin})
+		out.Policy = append(out.Policy, api.PolicyToken{Token: t.String(), Origin: t.Origin, Grant: grantOf(t, said)})
 		if pattern, ok := t.Dest.(policy.Pattern); ok {
 			resolved, more := h.names.of(pattern, t.Deny)
 			for _, name := range resolved {

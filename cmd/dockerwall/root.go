@@ -70,7 +70,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &s):
 		return s.code
-	case errors.As(err, new(usageError)):
+	case errors.As(err, new(usageError)), errors.Is(err, api.ErrUsage):
 		return exitUsage
 	case errors.Is(err, api.ErrNoDaemon):
 		return exitNoDaemon
@@ -109,6 +109,7 @@ func newRoot(env environment) *cobra.Command {
 	})
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(newRun(env), newStatus(env), newWatch(env), newExplain(env), newSuggest(env), newCheck(env), newDoctor(env),
+		newAllow(env), newDeny(env), newRevoke(env), newPause(env), newMode(env, api.Enforce), newMode(env, api.Audit),
 		newNft(env), newHealth(env), newVersion(env))
 	usageArgs(root)
 	return root

@@ -24,6 +24,7 @@ import (
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/observe"
 	"github.com/dockerwall/dockerwall/operator"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/reconcile"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -79,6 +80,7 @@ type fence struct {
 	changes   changes
 	store     *observe.Store
 	policies  *operator.Store
+	overlay   *overlay.Store
 	boot      *boot.Keeper
 	hearing   hearing
 	flushed   chan struct{}
@@ -128,11 +130,15 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := f.newOverlay(s.directory(), config.DryRun); err != nil {
+		return nil, err
+	}
 	f.ports = hostnet.NewPorts(hostnet.PortsOptions{Changed: func() { f.loop.Kick() }, Gone: func() { f.loop.Moved() }, Logger: logger})
 	f.loop, err = reconcile.New(reconcile.Options{
 		Gather: reconcile.Gather{
 			Config: config, Engine: f.engine, Resolver: f.resolver, Interfaces: hostnet.Read, Ports: f.ports.List, TrustImage: trust,
 			Operator: f.policies.Policies,
+			Overlay:  f.overlay.Now,
 		},
 		Kernel: f.kernel, Logger: logger, Leaving: f.leaving, Losing: f.losing, Done: f.done, Unseated: f.unseated, Denied: func() { f.cutter.Suspect() },
 		Repaired: f.breached, StandFirst: standFirst(env, left.Exists), Standing: f.ready, Alive: alive, Beat: watchdogBeat(),
@@ -182,7 +188,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 	}
 	socket := api.Options{
 		Path: s.socket, Locked: f.claims.Socket(), Logger: f.logger, Health: f.health, Flush: f.flush,
-		Status: f.status, Denials: f.denials, Explain: f.explain, Suggest: f.suggest,
+		Status: f.status, Denials: f.denials, Explain: f.explain, Suggest: f.suggest, Change: f.change,
 	}
 	if f.api, err = api.New(socket); err != nil {
 		return err
@@ -209,6 +215,7 @@ func (f *fence) run(ctx context.Context, hup chan os.Signal) error {
 	g.Go(func() error { return f.resolver.Run(ctx, f.loop.Kick) })
 	g.Go(func() error { return f.answers.run(ctx) })
 	g.Go(func() error { return f.store.Run(ctx) })
+	g.Go(func() error { return f.overlay.Run(ctx) })
 	g.Go(func() error { return f.boot.Run(ctx) })
 	g.Go(func() error { return f.kernel.Watch(ctx, f.foreignChange) })
 	g.Go(func() error { return f.watchBridges(ctx) })
@@ -274,6 +281,7 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.joined(o.Ruleset)
 		f.remember(o)
 		f.reportChanges(o.State)
+		f.forget(o.State.Docker)
 	} else {
 		f.observer.Refused()
 	}

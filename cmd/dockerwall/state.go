@@ -166,7 +166,7 @@ func (f *fence) shortcomings(outcome reconcile.Outcome) (out []string) {
 
 // settingsAndHost are mistakes in settings and policy files, and what of the host a person should change.
 func (f *fence) settingsAndHost() []policy.Problem {
-	out := slices.Concat(f.noted.settings, f.policyProblems(), bootProblem(!f.unkept))
+	out := slices.Concat(f.noted.settings, f.policyProblems(), bootProblem(!f.unkept), f.unkeptChanges())
 	if f.noted.ownerless.Load() {
 		out = append(out, policy.Problem{Severity: policy.Warning, Message: "the table was made without an owner: other programs can change it, which is repaired", Remedy: ownerRemedy})
 	}

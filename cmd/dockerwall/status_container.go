@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/policy"
 )
 
 // writeContainer is all that there is to know about one container.
@@ -40,6 +41,13 @@ func writeIdentity(w io.Writer, paint colour, s api.Status, c api.Container) {
 			fmt.Fprintf(w, "  %-10s %s\n", name, clean(value))
 		}
 	}
+	if c.ModeOrigin != "" && c.ModeOrigin != "implied" && c.ModeOrigin != policy.LabelMode {
+		origin := c.ModeOrigin
+		if m := c.ModeChange; m != nil {
+			origin = modeChangeText(*m, s.Time)
+		}
+		field("mode from", origin)
+	}
 	field("id", c.ID)
 	field("image", c.Image)
 	field("project", c.Project)
@@ -58,6 +66,27 @@ func writeIdentity(w io.Writer, paint colour, s api.Status, c api.Container) {
 	}
 }
 
+// stampText is who said something at run time, and for how long.
+func stampText(s api.Stamp, now time.Time) string {
+	out := fmt.Sprintf(", by uid %d", s.UID)
+	if !s.Until.IsZero() {
+		out += ", " + span(s.Until.Sub(now)) + " left"
+	}
+	return out
+}
+
+func modeChangeText(m api.ModeChange, now time.Time) string {
+	out := "set at run time"
+	if m.Paused {
+		out = "paused"
+	}
+	out += stampText(m.Stamp, now)
+	if m.Confirm {
+		out += ", then back unless it is confirmed"
+	}
+	return out
+}
+
 func modeMeaning(s api.Status, c api.Container) string {
 	switch {
 	case c.Mode == "unfenced":
@@ -69,7 +98,7 @@ func modeMeaning(s api.Status, c api.Container) string {
 	case c.Alone():
 		return "it has no network, so it sends nothing"
 	case s.State == api.DryRun:
-		return "but nothing is denied to anybody (DRY_RUN)"
+		return "but nothing is denied to anybody (" + whoAudits(s) + ")"
 	case c.Mode == "audit":
 		return "what its policy denies passes, and is counted and logged"
 	case c.Deny == "reject":
@@ -120,14 +149,18 @@ func lastDay(history []uint64) string {
 	return fmt.Sprintf("; %d of them in the last 24 h, as far as the daemon ran", n)
 }
 
-func writePolicy(w io.Writer, _ api.Status, c api.Container) error {
+func writePolicy(w io.Writer, s api.Status, c api.Container) error {
 	if len(c.Policy) == 0 {
 		return nil
 	}
 	fmt.Fprintln(w)
 	t := newTable(w, "TOKEN", "FROM")
 	for _, token := range c.Policy {
-		t.row(token.Token, token.Origin)
+		origin := token.Origin
+		if token.Grant != nil {
+			origin += stampText(*token.Grant, s.Time)
+		}
+		t.row(token.Token, origin)
 	}
 	return t.flush()
 }

@@ -38,17 +38,32 @@ func writeStatus(env environment, s api.Status, wide bool) error {
 
 func writeHealth(w io.Writer, paint colour, s api.Status) {
 	if s.State == api.DryRun {
-		fmt.Fprintln(w, paint.yellow("AUDIT: nothing is denied. What would be denied is counted and logged (DRY_RUN)."))
-		fmt.Fprintln(w, "Next: `dockerwall suggest` says what the containers need; then restart with DRY_RUN=false, or without --dry-run, to enforce.")
+		next := "then restart with DRY_RUN=false, or without --dry-run, to enforce."
+		if s.HostChange != nil {
+			next = "then `dockerwall enforce` denies the rest."
+		}
+		fmt.Fprintln(w, paint.yellow("AUDIT: nothing is denied. What would be denied is counted and logged ("+whoAudits(s)+")."))
+		fmt.Fprintln(w, "Next: `dockerwall suggest` says what the containers need; "+next)
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w, stateWord(paint, s.State)+"  "+strings.Join(summary(s), " · "))
 	for _, reason := range s.Degraded {
 		fmt.Fprintln(w, paint.red("degraded:")+" "+cleanLong(reason))
 	}
+	for _, change := range s.Changes {
+		fmt.Fprintln(w, paint.yellow("changed:")+" "+cleanLong(change))
+	}
 	for _, f := range s.Host {
 		writeFinding(w, paint, "", f)
 	}
+}
+
+// whoAudits is what has a host deny nothing.
+func whoAudits(s api.Status) string {
+	if s.HostChange != nil {
+		return "dockerwall audit"
+	}
+	return "DRY_RUN"
 }
 
 func stateWord(paint colour, s api.State) string {
