@@ -223,7 +223,7 @@ func (r *textReader) group(name policy.Group, deny bool) *text {
 // rule is what a rule of a file asks for.
 func (r *textReader) rule(m matchedRule) *text {
 	rule := m.rule
-	where := fmt.Sprintf("%s:%d", rule.File, rule.Line)
+	where := m.where()
 	t := text{source: r.name(sourceRule, m.key), origin: where, title: where, label: where, file: rule.File, common: true, tokens: rule.Policy.Tokens}
 	if m.narrow {
 		t.source, t.title = r.name(sourceNarrow, m.key), where+", denials only"
@@ -270,9 +270,8 @@ func (s State) modeOf(c docker.Container) (mode policy.Mode, reject bool, origin
 	}
 	ruled, answered := false, false
 	for _, m := range s.library.matched[c.ID].each() {
-		where := fmt.Sprintf("%s:%d", m.rule.File, m.rule.Line)
 		if said := m.rule.Mode; said != nil && (!m.narrow || *said == policy.ModeEnforce) && (!ruled || *said < mode) {
-			mode, origin, ruled = *said, where, true
+			mode, origin, ruled = *said, m.where(), true
 		}
 		if said := m.rule.Reject; said != nil && !m.narrow {
 			reject = *said && (!answered || reject)

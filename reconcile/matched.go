@@ -29,6 +29,9 @@ type matchedRule struct {
 	narrow bool
 }
 
+// where is the rule's place, such as 10-shop.yaml:12.
+func (m matchedRule) where() string { return fmt.Sprintf("%s:%d", m.rule.File, m.rule.Line) }
+
 func (m *matched) each() []matchedRule {
 	if m == nil {
 		return nil

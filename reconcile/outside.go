@@ -36,8 +36,11 @@ func (b *builder) outside(c docker.Container) {
 		b.reportUnseen(c, RuleHostNetwork, "host", "the container is in the host's own network, where nothing is fenced", "put it on a bridge network")
 		return // it could not be freer
 	}
-	if name, shares := strings.CutPrefix(c.NetworkMode, "container:"); shares && labelled(c.Labels) {
-		b.sharing(c, name)
+	if name, shares := strings.CutPrefix(c.NetworkMode, "container:"); shares {
+		if labelled(c.Labels) {
+			b.sharing(c, name)
+		}
+		b.ruledElsewhere(c)
 	}
 	b.unseen(c)
 	b.stepsAround(c)
@@ -62,6 +65,23 @@ func (b *builder) sharing(c docker.Container, with string) {
 		Severity: policy.Error, Rule: RuleSharedLabels, Token: c.NetworkMode, Message: "the container shares another's network, whose policy counts; its own labels do nothing",
 		Remedy: "put them on that container, or remove them here",
 	})
+}
+
+// ruledElsewhere reports rules of files that are for a container, but not for the one whose network it shares.
+func (b *builder) ruledElsewhere(c docker.Container) {
+	holder := holderOf(b.state.Docker, c)
+	counts := map[string]bool{}
+	for _, m := range b.state.library.matched[holder.ID].each() {
+		counts[m.key] = true
+	}
+	for _, m := range b.state.library.matched[c.ID].each() {
+		if where := m.where(); !counts[m.key] {
+			b.reportOn(c, policy.Problem{
+				Severity: policy.Error, Rule: RuleSharedLabels, Token: where, Message: "the container shares the network of " + holder.Name + ", whose policy counts; the rule at " + where + " does nothing for it",
+				Remedy: "have the rule match that container",
+			})
+		}
+	}
 }
 
 // unseen reports networks that are not of driver bridge, those of one driver together.
