@@ -287,12 +287,12 @@ func (s State) modeOf(c docker.Container) (mode policy.Mode, reject bool, origin
 	return mode, reject, origin
 }
 
-// dryRun says whether nothing is denied on this host.
-func dryRun(c Config, o overlay.Overlay) bool {
+// Under is c with what was changed at run time.
+func (c Config) Under(o overlay.Overlay) Config {
 	if o.Enforce != nil {
-		return o.Enforce.Mode != policy.ModeEnforce
+		c.DryRun = o.Enforce.Mode != policy.ModeEnforce
 	}
-	return c.DryRun
+	return c
 }
 
 // against are the groups that the text at a place denies.

@@ -52,7 +52,7 @@ func Boot(c Config, now hostnet.Interfaces) nft.Ruleset {
 
 func (s State) skeleton() nft.Ruleset {
 	return nft.Ruleset{
-		DryRun: dryRun(s.Config, s.Overlay), LogGroup: s.Config.LogGroup, NoElementLimit: s.Config.NoElementLimit,
+		DryRun: s.Config.Under(s.Overlay).DryRun, LogGroup: s.Config.LogGroup, NoElementLimit: s.Config.NoElementLimit,
 		FenceUnknown: !s.Config.Networks.Only(), BindPorts: s.Config.BindPorts,
 	}
 }

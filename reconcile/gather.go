@@ -55,11 +55,10 @@ type Gather struct {
 
 // config is Config with what was changed at run time.
 func (g *Gather) config() Config {
-	c := g.Config
-	if g.Overlay != nil {
-		c.DryRun = dryRun(c, g.Overlay())
+	if g.Overlay == nil {
+		return g.Config
 	}
-	return c
+	return g.Config.Under(g.Overlay())
 }
 
 // State takes all that a ruleset depends on, now. Interfaces are read before networks are listed, so

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/observe"
 	"github.com/dockerwall/dockerwall/operator"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
 )
@@ -71,7 +73,8 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 	if wrong != nil { // the settings are not known: fence all there is
 		config = reconcile.Config{LogGroup: defaultNflogGroup}
 	}
-	config = features(config, k.Features())
+	said := config.DryRun
+	config = s.underOverlay(features(config, k.Features()), logger)
 	saved, why := s.saved(args)
 	if why == nil && wrong == nil {
 		_, err := k.Apply(s.resume(saved, config, s.operator(logger)()))
@@ -88,9 +91,12 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 	if _, err := k.Apply(reconcile.Boot(config, interfaces)); err != nil {
 		return errors.Join(err, why, wrong)
 	}
-	if config.DryRun {
+	switch {
+	case config.DryRun && !said:
+		fmt.Fprintln(told, "a table stands that denies nothing: the host was set to audit at run time")
+	case config.DryRun:
 		fmt.Fprintln(told, "a table stands that denies nothing: DRY_RUN is set")
-	} else {
+	default:
 		fmt.Fprintln(told, "all that comes from what may be Docker's bridges is denied until the daemon has spoken with Docker")
 	}
 	if wrong == nil && (boot.Missing(why) && len(args) == 0 || errors.Is(why, errNotKept)) {
@@ -98,6 +104,18 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 		return nil
 	}
 	return errors.Join(wrong, why)
+}
+
+// underOverlay is c with what the daemon was told at run time about the whole host.
+func (s *settings) underOverlay(c reconcile.Config, logger *slog.Logger) reconcile.Config {
+	if s.directory() == "" {
+		return c
+	}
+	o, err := overlay.New(overlay.Options{Path: filepath.Join(s.directory(), overlay.FileName), Boot: observe.BootID(), DryRun: c.DryRun, Logger: logger})
+	if err != nil {
+		return c
+	}
+	return c.Under(o.Now())
 }
 
 // errNotKept is why there is nothing to read.
@@ -196,7 +214,7 @@ func (f *fence) fromBefore(s settings, c reconcile.Config) (nft.Ruleset, bool) {
 	saved, err := s.saved(nil)
 	switch {
 	case err == nil:
-		return s.resume(saved, c, f.policies.Policies()), true
+		return s.resume(saved, c.Under(f.overlay.Now()), f.policies.Policies()), true
 	case boot.Missing(err), errors.Is(err, errNotKept):
 		f.logger.Debug("nothing is known from before the boot", "why", err)
 	default:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"github.com/dockerwall/dockerwall/boot"
 	"github.com/dockerwall/dockerwall/internal/lab"
 	"github.com/dockerwall/dockerwall/internal/lab/probe/result"
+	"github.com/dockerwall/dockerwall/overlay"
+	"github.com/dockerwall/dockerwall/policy"
 )
 
 // comeback is a container that Docker starts after a boot, and what its command does at once.
@@ -197,6 +200,15 @@ func TestRestoreFencesWhateverTheFileSays(t *testing.T) {
 	good := file("good", `{"apiVersion":"v1","kind":"Ruleset","spec":{"logGroup":32,"settings":{"networks":"!","policy":"\"\" \"false\" \"\" \"\""},
 		"bridges":[{"name":"br-`+id+`","network":"`+id+`"}],
 		"containers":[{"id":"`+id+`","endpoints":[{"bridge":"br-`+id+`","addr":"172.30.9.2"}],"own":{"allow":{"nets":{"any":[{"first":"203.0.113.1","last":"203.0.113.1"}]}}}}]}}`)
+	state := t.TempDir()
+	audited, err := overlay.New(overlay.Options{Path: filepath.Join(state, overlay.FileName)})
+	if err == nil {
+		err = audited.SetMode(overlay.Wish{}, policy.ModeAudit)
+	}
+	files := t.TempDir()
+	if err := errors.Join(err, os.WriteFile(filepath.Join(files, "10.yaml"), []byte("policies: [{match: {container: web}, deny: 203.0.113.1}]\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		args   []string
 		code   int
@@ -207,6 +219,8 @@ func TestRestoreFencesWhateverTheFileSays(t *testing.T) {
 		"what a daemon wrote":         {[]string{good}, exitOK, "restored: 1 networks fenced, policies at 1 addresses", true, false},
 		"under another default":       {[]string{"DEFAULT_OUTBOUND=203.0.113.9", good}, exitOK, "restored", false, false},
 		"dry now":                     {[]string{"DRY_RUN=true", good}, exitOK, "restored", true, true},
+		"audit, said at run time":     {[]string{"DOCKERWALL_STATE_DIR=" + state, good}, exitOK, "restored", true, true},
+		"under other policy files":    {[]string{"DOCKERWALL_POLICY_DIR=" + files, good}, exitOK, "restored", false, false},
 		"no file":                     {nil, exitOK, "nothing was remembered", false, false},
 		"no directory":                {[]string{"DOCKERWALL_STATE_DIR=off"}, exitOK, "--state-dir is off", false, false},
 		"a file that is not there":    {[]string{filepath.Join(dir, "none")}, exitFailure, "no such file", false, false},
