@@ -98,6 +98,7 @@ func (m *Metrics) collect() []prometheus.Metric {
 	m.dns(&out, snapshot.DNS)
 	m.sets(&out, snapshot)
 	m.firstSeen(&out, snapshot.FirstSeen)
+	m.changes(&out, snapshot.Changes)
 	for _, a := range m.ledger.inOrder() {
 		m.egress(&out, a)
 		if !m.opt.NoCompat {

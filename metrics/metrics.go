@@ -38,7 +38,7 @@ type descs struct {
 	dns                                         dnsDescs
 	egress                                      egressDescs
 	sets                                        setDescs
-	firstSeen                                   *prometheus.Desc
+	firstSeen, changes                          *prometheus.Desc
 }
 
 func newDescs() descs {
@@ -61,6 +61,7 @@ func newDescs() descs {
 		egress:             newEgressDescs(),
 		sets:               newSetDescs(),
 		firstSeen:          newFirstSeenDesc(),
+		changes:            newChangesDesc(),
 	}
 }
 
@@ -70,7 +71,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 func (d descs) all() []*prometheus.Desc {
 	return slices.Concat(d.dns.all(), d.egress.all(), d.sets.all(), []*prometheus.Desc{
-		d.deniedPackets, d.enforcing, d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries, d.flowsCut, d.firstSeen,
+		d.deniedPackets, d.enforcing, d.dryRun, d.dockerUp, d.containers, d.labelErrors, d.deniedDestinations, d.resolverQueries, d.flowsCut, d.firstSeen, d.changes,
 	})
 }
 

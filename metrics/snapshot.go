@@ -28,6 +28,7 @@ type Snapshot struct {
 	PolicyErrors int
 	Sets         []Set // one of a kind
 	FirstSeen    []FirstSeen
+	Changes      Changes
 	// ResolverQueries are questions to resolvers since the start, by result.
 	ResolverQueries map[string]uint64
 	DNS             DNS

@@ -64,6 +64,7 @@ func (w writer) strip(v view) {
 	}
 	w.put(`
 </dl>`)
+	w.changes(v.Changes)
 	if len(v.Degraded)+len(v.Host) == 0 {
 		return
 	}
@@ -76,6 +77,24 @@ func (w writer) strip(v view) {
 <li class="bad">{}</li>`, d)
 	}
 	w.findings(v.Host)
+	w.put(`
+</ul>
+</section>`)
+}
+
+// changes are what was changed at run time of the host, and of modes for a while.
+func (w writer) changes(list []string) {
+	if len(list) == 0 {
+		return
+	}
+	w.put(`
+<section class="notes changes">
+<h2>Changed at run time</h2>
+<ul>`)
+	for _, c := range list {
+		w.put(`
+<li>{}</li>`, c)
+	}
 	w.put(`
 </ul>
 </section>`)

@@ -193,6 +193,7 @@ func known(t testing.TB) map[string]bool {
 	live, dry, filled := shop(), shop(), shop()
 	live.Live, dry.Status.State = true, api.DryRun
 	dry.Suggestions[0].Outbound = strings.Repeat("x", maxOutbound+1)
+	filled.Status.Changes = []string{""}
 	fill(reflect.ValueOf(&filled), "x")
 	for _, p := range []Page{live, dry, filled, crowd(1000), {}, {Status: &api.Status{State: api.DryRun}}} {
 		for m := range elements(t, rendered(t, p)) {
@@ -205,6 +206,7 @@ func known(t testing.TB) map[string]bool {
 // hostile renders a page in which every text is the same, and looks for what comes of it.
 func hostile(t testing.TB, known map[string]bool, base Page, text string) {
 	t.Helper()
+	base.Status.Changes = []string{""}
 	fill(reflect.ValueOf(&base), text)
 	document := rendered(t, base)
 	for m := range elements(t, document) {

@@ -17,6 +17,7 @@ type view struct {
 	Status     bool // there is one
 	Facts      []fact
 	Degraded   []string
+	Changes    []string // at run time
 	Host       []finding
 	Containers []container
 	Folded     int // containers not shown
@@ -57,7 +58,7 @@ func newView(p Page) view {
 	v.Title = "dockerwall: " + strings.ToLower(v.State.Word)
 	v.Facts = facts(s, p)
 	v.Degraded = sentences(s.Degraded)
-	v.Host = findings(s.Host)
+	v.Host, v.Changes = findings(s.Host), sentences(s.Changes)
 	shown := choose(s.Containers)
 	for _, c := range shown {
 		v.Containers = append(v.Containers, newContainer(c, s.State == api.DryRun, p.Now))

@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/metrics"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
 )
@@ -98,4 +100,24 @@ func (f *fence) notesOn(o order, c api.Changed, r nft.Ruleset) (out []string) {
 		out = append(out, "it is kept in memory only, and ends with the daemon: there is no file for it (--state-dir)")
 	}
 	return out
+}
+
+// changesIn counts what was changed at run time.
+func changesIn(o overlay.Overlay) (n metrics.Changes) {
+	if o.Enforce != nil {
+		n.Modes++
+	}
+	for _, c := range o.Containers {
+		if c.Mode != nil {
+			n.Modes++
+		}
+		for _, g := range c.Grants {
+			if g.Deny {
+				n.Denials++
+			} else {
+				n.Allows++
+			}
+		}
+	}
+	return n
 }

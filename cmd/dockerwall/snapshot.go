@@ -27,6 +27,7 @@ func (f *fence) snapshot(ctx context.Context) metrics.Snapshot {
 		PolicyErrors: operator.Errors(f.policies.Problems()),
 	}
 	asked := f.resolver.Counters()
+	out.Changes = changesIn(outcome.State.Overlay)
 	out.DNS = f.answers.snapshot(asked)
 	for result, n := range asked.Queries {
 		out.ResolverQueries[result.String()] = n
