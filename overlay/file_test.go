@@ -122,3 +122,32 @@ func FuzzAFileNeverOpensMoreThanItSays(f *testing.F) {
 		}
 	})
 }
+
+func TestReadChangesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	if o, err := Read(Options{Path: path}); err != nil || o.Enforce != nil || len(o.Containers) > 0 {
+		t.Errorf("no file: %v, %v", o, err)
+	}
+	s, err := New(Options{Path: path})
+	if err == nil {
+		err = errors.Join(s.SetMode(Wish{}, policy.ModeAudit), s.SetMode(Wish{ID: strings.Repeat("a", 64), Name: "web"}, policy.ModeAudit))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dry, enforce := range map[bool]bool{false: true, true: false} { // what the settings say, too, is nothing
+		o, err := Read(Options{Path: path, DryRun: dry})
+		if err != nil || (o.Enforce != nil) != enforce || o.Containers[strings.Repeat("a", 64)].Mode == nil {
+			t.Errorf("%v: %+v, %v", dry, o, err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(Options{Path: path}); !errors.Is(err, errBroken) {
+		t.Errorf("a broken file: %v", err)
+	}
+	if text, err := os.ReadFile(path); string(text) != "{" || err != nil {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+}

@@ -68,11 +68,32 @@ func New(opt Options) (*Store, error) {
 		opt.Logger.Error("what was changed at run time before does not count, and changes are kept in memory only", "err", err)
 		s.problem = err
 	}
-	if h := read.host.set; h != nil && (h.Mode == policy.ModeAudit) == opt.DryRun {
-		read.host.set = nil // the settings have come to say it, too
-	}
-	s.content, s.next = read, read.next()
+	s.content = read.under(opt.DryRun)
+	s.next = s.content.next()
 	return s, nil
+}
+
+// Read is what counts now of what a Store wrote to Path. It leaves the file as it is, whatever is wrong with it, and is
+// for programs beside the Store's.
+func Read(opt Options) (Overlay, error) {
+	setDefaults(&opt)
+	since, err := opt.SinceBoot()
+	if err != nil {
+		return Overlay{}, err
+	}
+	c, err := readFile(opt.Path, opt.Boot, instant{opt.Now(), since})
+	if err != nil {
+		return Overlay{}, err
+	}
+	return c.under(opt.DryRun).overlay(), nil
+}
+
+// under is c where the settings have come to say of the host what was said at run time, too.
+func (c content) under(dryRun bool) content {
+	if h := c.host.set; h != nil && (h.Mode == policy.ModeAudit) == dryRun {
+		c.host.set = nil
+	}
+	return c
 }
 
 func setDefaults(opt *Options) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/observe"
 	"github.com/dockerwall/dockerwall/operator"
-	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
 )
@@ -74,7 +72,7 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 		config = reconcile.Config{LogGroup: defaultNflogGroup}
 	}
 	said := config.DryRun
-	config = s.underOverlay(features(config, k.Features()), logger)
+	config = features(config, k.Features()).Under(s.changedBefore(config.DryRun, logger))
 	saved, why := s.saved(args)
 	if why == nil && wrong == nil {
 		_, err := k.Apply(s.resume(saved, config, s.operator(logger)()))
@@ -104,18 +102,6 @@ func (s *settings) restore(told io.Writer, logger *slog.Logger, k *nft.Kernel, a
 		return nil
 	}
 	return errors.Join(wrong, why)
-}
-
-// underOverlay is c with what the daemon was told at run time about the whole host.
-func (s *settings) underOverlay(c reconcile.Config, logger *slog.Logger) reconcile.Config {
-	if s.directory() == "" {
-		return c
-	}
-	o, err := overlay.New(overlay.Options{Path: filepath.Join(s.directory(), overlay.FileName), Boot: observe.BootID(), DryRun: c.DryRun, Logger: logger})
-	if err != nil {
-		return c
-	}
-	return c.Under(o.Now())
 }
 
 // errNotKept is why there is nothing to read.

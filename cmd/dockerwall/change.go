@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,18 @@ func (f *fence) newOverlay(dir string, dryRun bool) (err error) {
 		Path: path, Boot: observe.BootID(), DryRun: dryRun, Changed: func() { f.loop.Kick() }, Logger: f.logger,
 	})
 	return err
+}
+
+// changedBefore is what a daemon was told at run time, as far as a command beside it can read that.
+func (s *settings) changedBefore(dryRun bool, logger *slog.Logger) overlay.Overlay {
+	if s.directory() == "" {
+		return overlay.Overlay{}
+	}
+	o, err := overlay.Read(overlay.Options{Path: filepath.Join(s.directory(), overlay.FileName), Boot: observe.BootID(), DryRun: dryRun})
+	if err != nil {
+		logger.Warn("what was changed at run time is left out", "err", err)
+	}
+	return o
 }
 
 // order is a change that makes sense.

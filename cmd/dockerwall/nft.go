@@ -13,6 +13,7 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/reconcile"
 	"github.com/dockerwall/dockerwall/resolver"
 )
@@ -116,6 +117,8 @@ func wanted(ctx context.Context, env environment, s settings, resolve bool) (nft
 		Config: config, Engine: engine, Resolver: asks, Interfaces: hostnet.Read, Ports: func() []hostnet.Port { return ports }, TrustImage: trust,
 		Operator: s.operator(logger),
 	}
+	changed := s.changedBefore(config.DryRun, logger)
+	gather.Overlay = func() overlay.Overlay { return changed }
 	if _, err := engine.List(ctx); err != nil {
 		return nft.Ruleset{}, fmt.Errorf("list containers and networks: %w", err)
 	}
