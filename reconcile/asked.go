@@ -116,6 +116,7 @@ type textReader struct {
 	last, out *library
 	grammar   policy.Grammar
 	alike     map[string]int      // containers, by what is alike in them
+	keys      []string            // of the rules, made when first needed
 	attached  map[string][]string // names of networks, by container ID; without rules nobody asks
 }
 

@@ -68,10 +68,12 @@ func (r *textReader) findRules(c docker.Container, image map[string]string, know
 			own.Labels[key] = value
 		}
 	}
-	keys := ruleKeys(r.state.Operator.Rules)
+	if r.keys == nil {
+		r.keys = ruleKeys(r.state.Operator.Rules)
+	}
 	for i, rule := range r.state.Operator.Rules {
 		if rule.Match.Matches(subject) {
-			out = append(out, matchedRule{rule, keys[i], !rule.Match.Matches(own)})
+			out = append(out, matchedRule{rule, r.keys[i], !rule.Match.Matches(own)})
 		}
 	}
 	return out
