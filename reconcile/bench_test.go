@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/dockerwall/dockerwall/flows"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
@@ -129,6 +131,26 @@ func BenchmarkTightens(b *testing.B) {
 	for b.Loop() {
 		if r.Tightens(old) || len(r.Gone(old)) > 0 {
 			b.Fatal("nothing changed")
+		}
+	}
+}
+
+// BenchmarkReadFiles is a run after files of 100 rules have changed, for 1,000 containers.
+func BenchmarkReadFiles(b *testing.B) {
+	s := crowd(1000)
+	text, _ := policy.Parse("www.example.com:443, 192.0.2.0/24")
+	for i := range 100 {
+		s.Operator.Rules = append(s.Operator.Rules, operator.Rule{
+			File: "10.yaml", Line: i + 1, Match: operator.Match{Container: []string{fmt.Sprintf("*%d", i)}}, Policy: text,
+		})
+	}
+	s = s.ready()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Operator.Rules = slices.Clone(s.Operator.Rules)
+		s.library = s.read(s.library)
+		if r, _ := Build(s); len(r.Containers) != 1000 {
+			b.Fatal("containers are missing")
 		}
 	}
 }
