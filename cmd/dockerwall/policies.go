@@ -3,11 +3,18 @@ package main
 import (
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/policy"
 )
+
+// files are the settings of who reads policy files and nothing else.
+func (s *settings) files() []setting {
+	only := slices.DeleteFunc(s.policy(), func(one setting) bool { return one.value != &s.policyDir })
+	return append(only, s.state()...)
+}
 
 // policyFiles is where the operator's policies are, "" for nowhere.
 func (s *settings) policyFiles() string {
@@ -28,11 +35,7 @@ func (f *fence) newPolicies(s settings) *operator.Store {
 // operator reads the same files for a command that is no daemon, and writes nothing.
 func (s *settings) operator(logger *slog.Logger) func() operator.Policies {
 	store := operator.NewStore(operator.Options{Dir: s.policyFiles(), StateDir: s.directory()})
-	problems := store.Problems()
-	for _, p := range problems {
-		if p.Rule == operator.RuleCopy && operator.Errors(problems) == 0 {
-			continue // nobody needs a copy
-		}
+	for _, p := range needed(store.Problems()) {
 		logger.Warn("problem in a policy file", "file", p.File, "line", p.Line, "what", p.String())
 	}
 	return store.Policies
