@@ -12,6 +12,7 @@ import (
 // every network is fenced and no name is asked for.
 type Options struct {
 	Networks policy.Networks // GATEWAY_NETWORKS
+	Grammar  policy.Grammar  // which groups there are
 	Host     []netip.Addr    // the host's own addresses
 	// Missing asks for names, in full and sorted, and returns those that mean no address; nil asks for none.
 	Missing func(names []string) map[string]bool
@@ -28,7 +29,7 @@ func (o Options) host() []netip.Addr {
 // Text checks one text of the label's grammar. name is what it is the value of: a label or a setting.
 func Text(name, text string, o Options) []Finding {
 	c := checker{options: o}
-	_, problems := policy.Parse(text)
+	_, problems := o.Grammar.Parse(text)
 	for _, p := range problems {
 		c.add(found(p))
 	}
@@ -131,7 +132,7 @@ func (c *checker) label(l label) {
 
 // meaning checks a label that has a value.
 func (c *checker) meaning(l label) {
-	labels, problems := policy.ParseLabels(map[string]string{l.key: l.value}, nil)
+	labels, problems := c.options.Grammar.ParseLabels(map[string]string{l.key: l.value}, nil)
 	for _, p := range problems {
 		p.Label = l.key
 		c.add(found(p))
@@ -169,7 +170,7 @@ func (c *checker) missing(subjects []subject) {
 				if !l.policies() {
 					continue
 				}
-				for _, e := range policy.Entries(l.value) {
+				for _, e := range c.options.Grammar.Entries(l.value) {
 					if p, ok := e.Dest.(policy.Pattern); ok && !p.Wild() {
 						visit(s, l, e, p.Name())
 					}

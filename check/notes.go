@@ -11,7 +11,7 @@ const maxCompared = 1024
 
 // notes are about tokens that are understood and count.
 func (c *checker) notes(l label) {
-	entries := policy.Entries(l.value)
+	entries := c.options.Grammar.Entries(l.value)
 	names := map[policy.Token]bool{}
 	for _, e := range entries {
 		names[e.Token] = true

@@ -37,7 +37,7 @@ type Rule struct {
 
 // Rules are all there are, by ID.
 func Rules() []Rule {
-	all := slices.Concat(ownRules(), policyRules(), hostRules())
+	all := slices.Concat(ownRules(), policyRules(), fileRules(), hostRules())
 	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

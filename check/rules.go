@@ -35,7 +35,7 @@ func policyRules() []Rule {
 		{ID: policy.RuleClause, Severity: Error, Title: "not a port or protocol", Help: "A destination may be followed by `:443`, `:8000-8080`, `/tcp`, `/udp`, `/icmp` or `:443/tcp`."},
 		{ID: policy.RuleDeny, Severity: Error, Title: "not a value of dockerwall.deny", Help: "It is drop or reject; denied packets are dropped until it is corrected."},
 		{ID: policy.RuleEverything, Severity: Warning, Title: "everything is allowed", Help: "`*` opens the host's own services too."},
-		{ID: policy.RuleGroup, Severity: Error, Title: "an unknown group", Help: "Groups come from operator files."},
+		{ID: policy.RuleGroup, Severity: Error, Title: "an unknown group", Help: "Groups are shipped or come from policy files; `dockerwall groups` lists them."},
 		{ID: policy.RuleHostBits, Severity: Warning, Title: "a prefix with bits beyond its length", Help: "They are ignored; either the address or the length is not what was meant."},
 		{ID: policy.RuleImageLabel, Severity: Warning, Title: "a label that comes from the image", Help: "An image must not open its own fence. Only running containers are checked for it."},
 		{ID: policy.RuleLimit, Severity: Error, Title: "more than can be held", Help: "A text has limits of length, tokens, and different ports; what is beyond them is left out."},

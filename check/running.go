@@ -31,6 +31,7 @@ func isRunning(c docker.Container) bool { return c.State == "running" || c.State
 
 // Check checks the containers of a host.
 func (h Host) Check(o Options) []Finding {
+	o.Grammar = h.State.Operator.Grammar()
 	c := checker{options: o}
 	for _, p := range h.Problems {
 		f := found(p.Problem)
@@ -83,7 +84,7 @@ func (h Host) deniesDNS(c docker.Container, labels []label, add func(Finding)) {
 		if !l.policies() {
 			continue
 		}
-		for _, e := range policy.Entries(l.value) {
+		for _, e := range h.State.Operator.Grammar().Entries(l.value) {
 			if e.Deny && e.Dest == policy.DNS {
 				f.Label, f.Position = l.key, e.Pos
 			}

@@ -9,15 +9,22 @@ import (
 	"github.com/dockerwall/dockerwall/policy"
 )
 
-// Combine is what files say together, beside the groups that are shipped. The problems are those that only the combination
-// has: a group that two files define, of which the one of the earlier name counts, and a group that none does, of which
-// see [Policies].
-func Combine(files []File) (Policies, []Problem) {
+// Combine is what files say together, beside the groups that are shipped and those of other files. The problems are those
+// that only the combination has: a group that two files define, of which the one of the earlier name counts, and a group
+// that none does, which denies nothing and allows nothing.
+func Combine(files []File, others map[policy.Group]Group) (Policies, []Problem) {
 	files = inOrder(files)
-	out := together(files, nil)
+	out := together(files, others)
 	var problems []Problem
 	for _, c := range clashes(files, out.Groups) {
 		problems = append(problems, c.Problem)
+	}
+	for _, f := range files {
+		for _, g := range f.Groups {
+			if other := others[g.Name]; other.File != "" {
+				problems = append(problems, double(g, other))
+			}
+		}
 	}
 	return out, problems
 }

@@ -180,7 +180,7 @@ func FuzzFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		file, problems := Parse("x.yaml", text)
 		checkProblems(t, file, problems)
-		p, _ := Combine([]File{file})
+		p, _ := Combine([]File{file}, nil)
 		for _, r := range p.Rules {
 			for _, token := range r.Policy.Tokens {
 				if g, ok := token.Dest.(policy.Group); ok && p.Groups[g].Name == "" {

@@ -165,3 +165,28 @@ func fingerprint(dir string) string {
 	}
 	return b.String()
 }
+
+// Read reads all files of a directory once, as [Parse] does each; an error is that of the directory. Files are named with
+// the directory in front.
+func Read(dir string) (files []File, problems []Problem, err error) {
+	list, bad, err := names(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if bad != nil {
+		return nil, []Problem{bad.problem(dir)}, nil
+	}
+	for _, name := range list {
+		path := filepath.Join(dir, name)
+		text, bad, err := read(path)
+		switch {
+		case err != nil: // gone since
+		case bad != nil:
+			problems = append(problems, bad.problem(path))
+		default:
+			f, wrong := Parse(path, []byte(text))
+			files, problems = append(files, f), append(problems, wrong...)
+		}
+	}
+	return files, problems, nil
+}

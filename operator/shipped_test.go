@@ -68,7 +68,7 @@ func TestShippedGroups(t *testing.T) {
 
 func TestAGroupOfTheOperatorsReplacesAShippedOne(t *testing.T) {
 	f, _ := Parse("a.yaml", []byte("groups:\n  pypi: pypi.example.com:443\n"))
-	p, problems := Combine([]File{f})
+	p, problems := Combine([]File{f}, nil)
 	if g := p.Groups["pypi"]; g.File != "a.yaml" || g.Line != 2 || len(g.Policy.Tokens) != 1 || len(problems) > 0 {
 		t.Errorf("%+v, %v", g, problems)
 	}

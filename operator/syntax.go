@@ -125,3 +125,16 @@ func (p *parser) failing(text []byte, err error) int {
 	}
 	return 1
 }
+
+// Is says whether a text is a file of policies, of one that is broken as far as can be told.
+func Is(text []byte) bool {
+	var top map[string]yaml.Node
+	if yaml.Unmarshal(text, &top) == nil {
+		_, policies := top["policies"]
+		_, groups := top["groups"]
+		_, services := top["services"]
+		return (policies || groups) && !services
+	}
+	begins := regexp.MustCompile(`(?m)^(policies|groups)\s*:`).Match(text)
+	return begins && !regexp.MustCompile(`(?m)^services\s*:`).Match(text)
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,17 +29,20 @@ const (
 	asGitHub = "github"
 )
 
-const checkHelp = `Check finds mistakes in labels before they matter: in Compose files, in the output of "docker compose
-config", in one label's text, or, without any of these, in the containers that run here.
+const checkHelp = `Check finds mistakes in labels and policy files before they matter: in Compose files, in the output of "docker
+compose config", in files of policies and directories of them, in one label's text, or, without any of these, in
+the containers that run here.
 
     docker compose config --format json | dockerwall check -
     dockerwall check compose.yml
+    dockerwall check policy.d
     dockerwall check --label 'www.example.com, 10.0.0.0/8'
     dockerwall check --running
 
 Files and labels are checked without root, a daemon, Docker or a network; running containers need the
 Engine's socket only. A Compose file is taken as it is: variables, extends and include are filled in by
-"docker compose config" only. Rules are explained in docs/check.md.
+"docker compose config" only. A policy file is one with "policies:" or "groups:" at its top; it is taken as if
+it were in --policy-dir, whose groups are known. Rules are explained in docs/check.md.
 
 For CI there are -o github, annotations of a pull request, and -o sarif, for code scanning. Running
 containers are judged by the same settings as the daemon's: give the same flags or variables.
@@ -59,7 +61,7 @@ type checkOptions struct {
 func newCheck(env environment) *cobra.Command {
 	var o checkOptions
 	c := &cobra.Command{
-		Use: "check [FILE...]", Short: "Find mistakes in labels, Compose files and running containers", Long: checkHelp, Args: cobra.ArbitraryArgs,
+		Use: "check [FILE...]", Short: "Find mistakes in labels, Compose files, policy files and running containers", Long: checkHelp, Args: cobra.ArbitraryArgs,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yml", "yaml", "json"}, cobra.ShellCompDirectiveFilterFileExt
 		},
@@ -96,8 +98,13 @@ func (o checkOptions) run(ctx context.Context, env environment, files []string, 
 		}
 		options.Missing = func(names []string) map[string]bool { return missing(ctx, env, asks, names) }
 	}
+	in, err := o.read(env, files)
+	if err != nil {
+		return err
+	}
+	options.Grammar = in.policies.Grammar()
 	found := slices.Concat(check.Networks("GATEWAY_NETWORKS", o.networks), check.Text("DEFAULT_OUTBOUND", o.outbound, options))
-	more, what, err := o.findings(ctx, env, options, files, labelled)
+	more, what, err := o.findings(ctx, env, options, in, labelled)
 	if err != nil {
 		return err
 	}
@@ -114,11 +121,11 @@ func (o checkOptions) run(ctx context.Context, env environment, files []string, 
 }
 
 // findings checks what there is to check, and says what that was.
-func (o checkOptions) findings(ctx context.Context, env environment, options check.Options, files []string, labelled bool) ([]check.Finding, string, error) {
+func (o checkOptions) findings(ctx context.Context, env environment, options check.Options, in checked, labelled bool) ([]check.Finding, string, error) {
 	switch {
 	case labelled:
 		return check.Text(policy.LabelOutbound, o.label, options), "the label", nil
-	case len(files) == 0:
+	case !in.any():
 		host, err := o.host(ctx)
 		if err != nil {
 			return nil, "", err
@@ -126,21 +133,23 @@ func (o checkOptions) findings(ctx context.Context, env environment, options che
 		options.Host = host.State.Interfaces.Addrs
 		return host.Check(options), number(host.Running(), "running container"), nil
 	}
-	var out []check.Finding
-	services := 0
-	for _, file := range files {
-		text, err := readInput(env.in, file)
-		if err != nil {
-			return nil, "", err
-		}
-		p, err := check.Read(file, projectOf(env, file), text)
+	out, services := check.Policies(in.problems), 0
+	for _, c := range in.compose {
+		p, err := check.Read(c.file, projectOf(env, c.file), c.text)
 		if err != nil {
 			return nil, "", err
 		}
 		services += p.Services()
 		out = append(out, p.Check(options)...)
 	}
-	return out, number(services, "service"), nil
+	var what []string
+	if services > 0 || in.read == 0 {
+		what = append(what, number(services, "service"))
+	}
+	if in.read > 0 {
+		what = append(what, number(in.read, "policy file"))
+	}
+	return out, strings.Join(what, " and "), nil
 }
 
 func number(n int, what string) string {
@@ -148,23 +157,6 @@ func number(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// readInput reads a file, or the input for "-"; a little more than may be, so that too much is seen as such.
-func readInput(in io.Reader, file string) ([]byte, error) {
-	if file != check.Stdin {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }()
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, check.MaxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", clean(file), err)
-	}
-	return text, nil
 }
 
 // projectOf is the name that Compose gives a project which names itself nowhere: $COMPOSE_PROJECT_NAME, or that of the

@@ -51,7 +51,7 @@ func TestPolicyFiles(t *testing.T) {
 		t.Logf("it passed %v after the file changed", time.Since(began).Round(time.Millisecond))
 		b.reaches(t, shut)
 		b.isKeptFrom(t, apt)
-		d.says(t, "policy of a container changed by files", "container=shop", "@pay", "203.0.113.8")
+		d.says(t, "policy changed", "container=shop", "@pay", "203.0.113.8")
 	})
 	t.Run("a file with a mistake leaves all as it was, also over a kill", func(t *testing.T) {
 		dir.write("10-shop.yaml", "policies:\n  - match: {project: shop}\n    allow: [*.example.com]\n")
