@@ -36,7 +36,7 @@ fill() {
 	done
 	cp packaging/systemd/*.service "$stage/systemd/"
 	cp packaging/systemd/sysusers.d/dockerwall.conf "$stage/systemd/"
-	cp packaging/prometheus/alerts.yaml packaging/grafana/dockerwall.json packaging/default/dockerwall packaging/deb/lintian-overrides "$stage/share/"
+	cp packaging/prometheus/alerts.yaml packaging/grafana/dockerwall.json packaging/default/dockerwall packaging/deb/lintian-overrides packaging/schema/policy.schema.json "$stage/share/"
 	find "$stage" -type f -exec chmod 644 {} +
 	chmod 755 "$stage/dockerwall"
 }

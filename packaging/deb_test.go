@@ -68,7 +68,7 @@ func files() map[string]fs.FileMode {
 		"/usr/lib/systemd/system/dockerwall.service": 0o644, "/usr/lib/systemd/system/dockerwall-restore.service": 0o644,
 		"/usr/share/man/man8/dockerwall.8.gz": 0o644, "/usr/share/man/man5/dockerwall-labels.5.gz": 0o644,
 		"/usr/share/bash-completion/completions/dockerwall": 0o644, "/usr/share/fish/vendor_completions.d/dockerwall.fish": 0o644,
-		"/usr/share/dockerwall/prometheus/alerts.yaml": 0o644, "/usr/share/dockerwall/grafana/dockerwall.json": 0o644,
+		"/usr/share/dockerwall/policy.schema.json": 0o644, "/usr/share/dockerwall/prometheus/alerts.yaml": 0o644, "/usr/share/dockerwall/grafana/dockerwall.json": 0o644,
 		"/usr/share/doc/dockerwall/README.md": 0o644, "/usr/share/doc/dockerwall/changelog.gz": 0o644,
 		"/usr/share/doc/dockerwall/docs/reference/commands.md": 0o644, "/usr/share/doc/dockerwall/examples/docker-compose.yml": 0o644,
 		"/usr/share/doc/dockerwall/examples/docker.service.d/dockerwall.conf": 0o644,
