@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -44,13 +45,17 @@ func diffFragments(old, wanted []*Fragment) Plan {
 	return c.plan()
 }
 
+// compareFragments has what containers share made before what is theirs: the kernel keeps sets in a list, in the order they
+// came in, and goes through it for each rule that names one (nft_set_lookup).
 func compareFragments(old, wanted []*Fragment, refill bool) changes {
 	c := changes{refills: refill}
-	merge(old, wanted, func(f *Fragment) string { return f.Owner }, func(a, b *Fragment) {
-		if a != b || refill {
-			c.fragment(a, b)
-		}
-	})
+	for _, containers := range []bool{false, true} {
+		merge(old, wanted, func(f *Fragment) string { return f.Owner }, func(a, b *Fragment) {
+			if (a != b || refill) && containers == (ContainerOf(cmp.Or(a, b).Owner) != "") {
+				c.fragment(a, b)
+			}
+		})
+	}
 	return c
 }
 

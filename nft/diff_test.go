@@ -108,3 +108,29 @@ func TestRulesetSurvivesJSON(t *testing.T) {
 		t.Errorf("the zero value became %+v", r)
 	}
 }
+
+// TestWhatIsSharedIsMadeBeforeContainers, whatever its name: rules that name a set are slower the later it was made.
+func TestWhatIsSharedIsMadeBeforeContainers(t *testing.T) {
+	r := sharing()
+	r.share("z", Matches{Nets: Literals{Any: nets("192.0.2.0/24")}}, Matches{}, 1)
+	r.Containers[0].Own.Allow.Nets.Any = nets("192.0.2.0/24")
+	plan := Diff(Table{}, r.Table())
+	for name, batch := range map[string][]Op{"prepare": plan.Prepare, "commit": plan.Commit} {
+		own, shared := 0, 0
+		for _, op := range batch {
+			set, ok := op.(addSet)
+			switch {
+			case !ok:
+			case ContainerOf(set.set.Name) != "":
+				own++
+			case own > 0:
+				t.Errorf("%s: set %s is made after containers'", name, set.set.Name)
+			default:
+				shared++
+			}
+		}
+		if own == 0 || shared == 0 {
+			t.Errorf("%s: %d sets of containers, %d shared ones", name, own, shared)
+		}
+	}
+}

@@ -47,8 +47,8 @@
 //	chain c_<id>_deny   count in c_<id>_drop, record in c_<id>_denied4, log a new destination, drop or reject
 //	sets  c_<id>_…      addresses and ports of its label; names in hash sets, literals in interval sets
 //
-// What containers share, DEFAULT_OUTBOUND and the host's resolvers, stands once, in sets named after the
-// source. Chains and maps of the layout are never replaced while they fence: a [Diff] adds and takes away,
+// What containers share, such as DEFAULT_OUTBOUND, the host's resolvers or a label that several have, stands once, in sets
+// named after the source. Chains and maps of the layout are never replaced while they fence: a [Diff] adds and takes away,
 // and all that a packet can see of one change is in one batch.
 //
 // # The ports
