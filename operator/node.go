@@ -46,7 +46,11 @@ func (p *parser) keys(n *yaml.Node, known fields) {
 
 // key reads a key, which stands for the first time in its mapping.
 func (p *parser) key(n *yaml.Node, seen map[string]bool) (string, bool) {
-	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || n.Style&yaml.TaggedStyle != 0 {
+	if p.tagged(n) {
+		p.fail(n, RuleSyntax, "this key has a tag of YAML, which is not read", `leave what begins with "!" out`)
+		return "", false
+	}
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		p.fail(n, RuleType, "a key is a word, this one "+kindOf(n), "write a word in front of the colon")
 		return "", false
 	}
@@ -58,11 +62,23 @@ func (p *parser) key(n *yaml.Node, seen map[string]bool) (string, bool) {
 	return n.Value, true
 }
 
+// tagged says whether n has a tag. That of "! a.example" is none that package yaml would tell of.
+func (p *parser) tagged(n *yaml.Node) bool {
+	if n.Style&yaml.TaggedStyle != 0 {
+		return true
+	}
+	if n.Line < 1 || n.Line > len(p.lines) {
+		return false
+	}
+	line := []rune(p.lines[n.Line-1])
+	return n.Column >= 1 && n.Column <= len(line) && line[n.Column-1] == '!'
+}
+
 // is says whether n is of a kind, and reports if not.
 func (p *parser) is(n *yaml.Node, kind yaml.Kind, want string) bool {
 	switch {
-	case n.Style&yaml.TaggedStyle != 0:
-		p.fail(n, RuleSyntax, "this has a tag of YAML, which is not read", "leave "+quote(n.Tag)+" out")
+	case p.tagged(n):
+		p.fail(n, RuleSyntax, "this has a tag of YAML, which is not read", `leave what begins with "!" out: denials stand under "deny"`)
 	case n.Kind != kind:
 		p.fail(n, RuleType, "this "+kindOf(n), "write "+want)
 	default:
@@ -74,7 +90,7 @@ func (p *parser) is(n *yaml.Node, kind yaml.Kind, want string) bool {
 // word reads a scalar that is a text.
 func (p *parser) word(n *yaml.Node, want string) (string, bool) {
 	switch {
-	case n.Style&yaml.TaggedStyle != 0 && n.Kind == yaml.ScalarNode:
+	case p.tagged(n) && n.Kind == yaml.ScalarNode:
 		p.fail(n, RuleSyntax, `without quotes, what begins with "!" is a tag of YAML, which is not read`, `leave the "!" out: denials stand under "deny"`)
 	case n.Kind != yaml.ScalarNode:
 		p.fail(n, RuleType, "this "+kindOf(n), "write "+want)
@@ -92,6 +108,9 @@ func (p *parser) word(n *yaml.Node, want string) (string, bool) {
 func (p *parser) words(n *yaml.Node, want string) (out []*yaml.Node) {
 	list := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
+		if !p.is(n, yaml.SequenceNode, want) {
+			return nil
+		}
 		list = n.Content
 	}
 	for _, one := range list {

@@ -26,7 +26,11 @@ func (p *parser) document(text []byte) *yaml.Node {
 		p.failAt(line, 0, RuleSyntax, "the file is not UTF-8 from here on", "save it as UTF-8")
 		return nil
 	}
-	p.lines = strings.Split(string(text), "\n")
+	if line := hiddenBreak(text); line > 0 {
+		p.failAt(line, 0, RuleSyntax, "to YAML a line ends in this one where most programs show none, so that a comment may be over", "leave the character out (U+0085, U+2028, U+2029, or a carriage return that no newline follows)")
+		return nil
+	}
+	p.lines = strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n")
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	var root, next yaml.Node
 	switch err := d.Decode(&root); {
@@ -62,6 +66,15 @@ func firstInvalid(text []byte) int {
 		i += size
 	}
 	return 0
+}
+
+// hiddenBreak is the line with the first character at which a line ends for YAML only (1.1, 5.4), 0 without one.
+func hiddenBreak(text []byte) int {
+	found := regexp.MustCompile(`[\x{85}\x{2028}\x{2029}]|\r([^\n]|$)`).FindIndex(text)
+	if found == nil {
+		return 0
+	}
+	return bytes.Count(text[:found[0]], []byte("\n")) + 1
 }
 
 // unanchored refuses what lets a text mean more than is written.
