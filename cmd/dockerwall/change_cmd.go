@@ -124,7 +124,7 @@ func (a *changer) ask(ctx context.Context, change api.Change) error {
 	if a.output != asTable {
 		return printObject(a.env.out, a.output, api.KindChanged, changed)
 	}
-	if _, err := fmt.Fprint(a.env.out, changeText(change, changed, time.Now())); err != nil {
+	if _, err := fmt.Fprint(a.env.out, changeText(change, changed)); err != nil {
 		return err
 	}
 	if text := keepHint(changed); text != "" && isTerminal(a.env.err) {

@@ -10,7 +10,7 @@ import (
 )
 
 // changeText says what counts now.
-func changeText(asked api.Change, c api.Changed, now time.Time) string {
+func changeText(asked api.Change, c api.Changed) string {
 	var b strings.Builder
 	who := cmp.Or(clean(c.Container), "the whole host")
 	switch c.Verb {
@@ -19,7 +19,7 @@ func changeText(asked api.Change, c api.Changed, now time.Time) string {
 		if c.Verb == api.Deny {
 			may = "may not reach"
 		}
-		fmt.Fprintf(&b, "%s %s%s:\n", who, may, until(c.Until, now, ", until it is revoked"))
+		fmt.Fprintf(&b, "%s %s%s:\n", who, may, until(c, asked.Seconds, ", until it is revoked"))
 		writeTokens(&b, c)
 	case api.Revoke:
 		if len(c.Tokens) == 0 {
@@ -29,9 +29,9 @@ func changeText(asked api.Change, c api.Changed, now time.Time) string {
 		fmt.Fprintf(&b, "taken back from %s:\n", who)
 		writeTokens(&b, c)
 	case api.Pause:
-		fmt.Fprintf(&b, "%s is paused%s: all it sends passes and is recorded; then it is %s\n", who, until(c.Until, now, ""), back(c))
+		fmt.Fprintf(&b, "%s is paused%s: all it sends passes and is recorded; then it goes back to %s\n", who, until(c, asked.Seconds, ""), back(c))
 	case api.Enforce, api.Audit, api.AsConfigured:
-		fmt.Fprintf(&b, "%s: %s%s\n", who, clean(c.Mode), until(c.Until, now, ""))
+		fmt.Fprintf(&b, "%s: %s%s\n", who, clean(c.Mode), until(c, asked.Seconds, ""))
 		if !c.Until.IsZero() {
 			again := strings.TrimSpace("dockerwall " + string(asked.Verb) + " " + clean(asked.Container))
 			fmt.Fprintf(&b, "then it goes back to %s, unless you confirm: %s\n", back(c), again)
@@ -56,16 +56,16 @@ func writeTokens(b *strings.Builder, c api.Changed) {
 	}
 }
 
-// until is when something ends, and how long that is; forever is said of what does not.
-func until(t, now time.Time, forever string) string {
-	if t.IsZero() {
+// until is when something ends that was asked for so many seconds; forever is said of what does not.
+func until(c api.Changed, seconds int64, forever string) string {
+	if c.Until.IsZero() {
 		return forever
 	}
-	format := "15:04:05"
-	if t.Sub(now) > 12*time.Hour {
+	lasts, format := time.Duration(seconds)*time.Second, "15:04:05"
+	if lasts > 12*time.Hour {
 		format = "2006-01-02 15:04"
 	}
-	return fmt.Sprintf(" until %s (%s)", t.Local().Format(format), span(t.Sub(now).Round(time.Second)))
+	return fmt.Sprintf(" until %s (%s)", c.Until.Local().Format(format), span(lasts))
 }
 
 // back is what a mode goes back to.

@@ -212,6 +212,7 @@ func blurred(text string) string {
 		{`\d{4}-\d\d-\d\d \d\d:\d\d`, "TIME"},
 		{`\d{4}-\d\d-\d\d`, "DATE"},
 		{`\b\d+ ?(ms|s|min|h) ago`, "AGO"},
+		{`\b\d+ (s|min|h|d) left\b`, "LEFT"},
 		{`asked again in [0-9hms]+, kept for \S+`, "asked again in T, kept for T"},
 		{`\b[0-9a-f]{12,64}\b`, "ID"},
 		{`\b(172\.\d+\.0)\.(?:[2-9]|\d\d+)\b`, "$1.N"}, // containers start in any order
