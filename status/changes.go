@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
@@ -38,7 +39,7 @@ func grantOf(t reconcile.Sourced, said overlay.Container) *api.Stamp {
 }
 
 // changes say what was changed at run time of the whole host, and of modes of containers for a while.
-func changes(in Input) (out []string) {
+func changes(in Input, byID map[string]docker.Container) (out []string) {
 	o := in.Outcome.State.Overlay
 	if s := o.Enforce; s != nil {
 		words := "the whole host is enforced"
@@ -51,6 +52,9 @@ func changes(in Input) (out []string) {
 		c := o.Containers[id]
 		if c.Mode == nil || c.Mode.Until.IsZero() {
 			continue
+		}
+		if now := byID[id].Name; now != "" { // it may have been renamed since
+			c.Name = now
 		}
 		words := c.Name + " is paused: all it sends passes"
 		if !c.Mode.Paused {

@@ -47,7 +47,8 @@ func Take(in Input) api.Status {
 		byContainer[p.ID] = append(byContainer[p.ID], finding(p.Problem))
 	}
 	out.Host = slices.Concat(byContainer[""], findings(in.Host))
-	out.Containers, out.Changes = newHost(in).containers(byContainer), changes(in)
+	host := newHost(in)
+	out.Containers, out.Changes = host.containers(byContainer), changes(in, host.byID)
 	out.HostChange = modeChange(in.Outcome.State.Overlay.Enforce)
 	out.Degraded = append(out.Degraded, degraded(out, in.Outcome.Problems)...)
 	if out.Degraded == nil {

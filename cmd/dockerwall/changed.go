@@ -96,10 +96,34 @@ func (f *fence) notesOn(o order, c api.Changed, r nft.Ruleset) (out []string) {
 	if o.wish.ID != "" && !o.runs && o.Verb != api.Revoke {
 		out = append(out, "the container does not run; it counts when it does")
 	}
+	out = append(out, notesOnMode(o, c, r)...)
 	if !f.overlay.Kept() && o.Verb != api.Revoke {
 		out = append(out, "it is kept in memory only, and ends with the daemon: there is no file for it (--state-dir)")
 	}
 	return out
+}
+
+// notesOnMode are what a mode that was set does not do.
+func notesOnMode(o order, c api.Changed, r nft.Ruleset) (out []string) {
+	if o.Verb != api.Enforce && o.Verb != api.Audit {
+		return nil
+	}
+	if o.wish.For != 0 && c.Until.IsZero() {
+		out = append(out, "that is what the settings say, so there is nothing to confirm")
+	}
+	if n := notEnforced(r); o.wish.ID == "" && o.Verb == api.Enforce && n > 0 {
+		out = append(out, fmt.Sprintf("%d %s in audit or off by their own mode; `dockerwall status` shows which", n, plural(n, "container")))
+	}
+	return out
+}
+
+func notEnforced(r nft.Ruleset) (n int) {
+	for _, c := range r.Containers {
+		if c.Mode != nft.Enforce {
+			n++
+		}
+	}
+	return n
 }
 
 // changesIn counts what was changed at run time.
