@@ -88,6 +88,16 @@ func (s *Server) suggest(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+func (s *Server) observations(w http.ResponseWriter, r *http.Request) {
+	if s.opt.Observations == nil {
+		absent(w)
+		return
+	}
+	answer(w, r, KindObservations, func(ctx context.Context) (Observations, error) {
+		return s.opt.Observations(ctx, r.URL.Query().Get("container"))
+	})
+}
+
 // denials streams a line for each. Its reader may take its time between lines, but not within one.
 func (s *Server) denials(w http.ResponseWriter, r *http.Request) {
 	if s.opt.Denials == nil {

@@ -40,6 +40,15 @@ func (c *Client) Suggest(ctx context.Context, container string) ([]Suggestion, e
 	return out, nil
 }
 
+// Observations asks for what was observed, of one container or of all with "".
+func (c *Client) Observations(ctx context.Context, container string) (Observations, error) {
+	out, err := get[Observations](ctx, c, "/v1/observations", url.Values{"container": {container}})
+	if err != nil {
+		return Observations{}, fmt.Errorf("ask for observations: %w", err)
+	}
+	return out, nil
+}
+
 // Denials gives each of the last n denials to handle, oldest first, and with follow each further one, until ctx is done
 // (which is no error), the daemon ends, or handle returns an error, which is returned.
 func (c *Client) Denials(ctx context.Context, n int, follow bool, handle func(Denial) error) error {

@@ -4,6 +4,7 @@
 //	GET  /v1/status                            the fence and every container: [Status]
 //	GET  /v1/explain?container=C&destination=D what becomes of C's packets to D, and why: [Explanation]
 //	GET  /v1/suggestions[?container=C]         what would have to be allowed: [Suggestion], a list
+//	GET  /v1/observations[?container=C]        what was seen, and the policies then: [Observations]
 //	GET  /v1/denials?last=N&follow=true        a line for each denial, as it happens: [Denial]
 //	POST /v1/change                            change something at run time: a [Change], answered with [Changed]
 //	POST /v1/flush                             remove the table and end the daemon

@@ -17,6 +17,8 @@ const (
 	KindExplanation = "Explanation"
 	KindSuggestions = "Suggestions"
 	KindChanged     = "Changed"
+
+	KindObservations = "Observations"
 )
 
 // Wrap puts a value into its envelope.

@@ -29,6 +29,8 @@ type Options struct {
 	Explain func(ctx context.Context, container, destination string) (Explanation, error)
 	// Suggest is for one container, by name or ID, or for all with "".
 	Suggest func(ctx context.Context, container string) ([]Suggestion, error)
+	// Observations are those of one container, by name or ID, or all with "".
+	Observations func(ctx context.Context, container string) (Observations, error)
 	// Denials sends the last n denials, oldest first, and with follow each further one until its context is done or send
 	// returns an error.
 	Denials func(ctx context.Context, n int, follow bool, send func(Denial) error) error
@@ -111,6 +113,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/v1/status", only(http.MethodGet, s.status))
 	mux.HandleFunc("/v1/explain", only(http.MethodGet, s.explain))
 	mux.HandleFunc("/v1/suggestions", only(http.MethodGet, s.suggest))
+	mux.HandleFunc("/v1/observations", only(http.MethodGet, s.observations))
 	mux.HandleFunc("/v1/denials", only(http.MethodGet, s.denials))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusNotFound, failure{Error: "no such path; this daemon speaks " + Version})

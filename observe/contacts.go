@@ -67,6 +67,7 @@ type Contacts struct {
 	seed maphash.Seed
 	kick chan struct{}
 
+	turn   sync.Mutex // held while flows are listed
 	mu     sync.Mutex
 	left   map[netip.Addr]Subject // who had an address since the listing before began
 	brisk  time.Time              // until then
@@ -143,8 +144,10 @@ func (c *Contacts) every() time.Duration {
 	return flowsEvery
 }
 
-// List lists once. Only Run and tests call it.
+// List lists once.
 func (c *Contacts) List() {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	c.mu.Lock()
 	gone := c.left
 	c.left = map[netip.Addr]Subject{}

@@ -44,11 +44,20 @@ Engine's socket only. A Compose file is taken as it is: variables, extends and i
 "docker compose config" only. A policy file is one with "policies:" or "groups:" at its top; it is taken as if
 it were in --policy-dir, whose groups are known. Rules are explained in docs/check.md.
 
+With --simulate it says instead what a change would newly deny and newly allow of what containers were
+seen to send: the labels of a Compose file, --label for one --container, --default-outbound, or
+everything enforced. It asks the daemon, or takes what "dockerwall observations -o json" wrote.
+
+    dockerwall check --simulate compose.yml
+    dockerwall check --simulate --label 'www.example.com' --container web
+    dockerwall check --simulate --enforce
+    dockerwall check --simulate --observations seen.json compose.yml
+
 For CI there are -o github, annotations of a pull request, and -o sarif, for code scanning. Running
 containers are judged by the same settings as the daemon's: give the same flags or variables.
 
-Exits 5 where there are errors or warnings, with --strict also where there are notes; 1 where something
-cannot be read.`
+Exits 5 where there are errors or warnings, with --strict also where there are notes, and where --simulate
+finds something that would newly be denied; 1 where something cannot be read.`
 
 // checkOptions are what check is called with.
 type checkOptions struct {
@@ -56,6 +65,7 @@ type checkOptions struct {
 	label                    string
 	format                   string
 	running, strict, resolve bool
+	simulate                 simulation
 }
 
 func newCheck(env environment) *cobra.Command {
@@ -75,16 +85,24 @@ func newCheck(env environment) *cobra.Command {
 			if ways > 1 {
 				return usageError{errors.New("give files, --label or --running, not several of them; see `dockerwall check --help`")}
 			}
+			o.simulate.preset = o.outbound != "" || c.Flags().Changed("default-outbound")
+			if err := o.simulate.misused(o.format, files, labelled, o.running); err != nil {
+				return usageError{fmt.Errorf("%w; see `dockerwall check --help`", err)}
+			}
+			if o.simulate.on {
+				return o.simulated(c.Context(), env, files, labelled)
+			}
 			return o.run(c.Context(), env, files, labelled)
 		},
 	}
-	wanted := []string{"gateway-networks", "default-outbound", "trust-image-labels", "resolvers", "policy-dir"}
-	declare(c, env, slices.DeleteFunc(o.policy(), func(s setting) bool { return !slices.Contains(wanted, s.flag) }))
+	wanted := []string{"gateway-networks", "default-outbound", "trust-image-labels", "resolvers", "policy-dir", "socket"}
+	declare(c, env, slices.DeleteFunc(append(o.policy(), o.common()...), func(s setting) bool { return !slices.Contains(wanted, s.flag) }))
 	outputFlag(c, &o.format, asText, asJSON, asJSONL, asYAML, asSARIF, asGitHub)
 	c.Flags().StringVar(&o.label, "label", "", "check this text of a label "+policy.LabelOutbound)
 	c.Flags().BoolVar(&o.running, "running", false, "check the running containers (default without files)")
 	c.Flags().BoolVar(&o.strict, "strict", false, "let notes fail the check too")
 	c.Flags().BoolVar(&o.resolve, "resolve", false, "ask DNS for the names, and report those without an address")
+	o.simulate.declare(c)
 	return c
 }
 

@@ -13,16 +13,16 @@ import (
 	"github.com/dockerwall/dockerwall/internal/lab"
 )
 
-// policyDir is a directory of policy files on the lab's host.
-type policyDir struct {
+// fileDir is a directory of policy files on the lab's host.
+type fileDir struct {
 	t    *testing.T
 	path string
 }
 
-func newPolicyDir(t *testing.T) policyDir { return policyDir{t, t.TempDir()} }
+func newPolicyDir(t *testing.T) fileDir { return fileDir{t, t.TempDir()} }
 
 // write puts a file there in one step, as editors do.
-func (d policyDir) write(name, text string) {
+func (d fileDir) write(name, text string) {
 	d.t.Helper()
 	next := filepath.Join(d.path, ".next")
 	if err := os.WriteFile(next, []byte(text), 0o644); err != nil {

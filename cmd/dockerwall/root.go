@@ -108,7 +108,7 @@ func newRoot(env environment) *cobra.Command {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.AddCommand(newRun(env), newStatus(env), newWatch(env), newExplain(env), newSuggest(env), newCheck(env), newGroups(env), newDoctor(env),
+	root.AddCommand(newRun(env), newStatus(env), newWatch(env), newExplain(env), newSuggest(env), newObservations(env), newCheck(env), newGroups(env), newDoctor(env),
 		newAllow(env), newDeny(env), newRevoke(env), newPause(env), newMode(env, api.Enforce), newMode(env, api.Audit),
 		newNft(env), newHealth(env), newVersion(env))
 	usageArgs(root)

@@ -90,6 +90,7 @@ type fence struct {
 	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
 
 	keptSettings boot.Settings
+	written      settings                     // as they were given
 	policiesOf   map[string]reconcile.Earlier // policies of containers while they ran, by 12-digit ID; of boot only
 	joinedIDs    []string                     // of containers, in the last ruleset
 }
@@ -105,7 +106,7 @@ func newDaemon(ctx context.Context, s settings, env environment) (*fence, error)
 	if err != nil {
 		return nil, err
 	}
-	f := &fence{logger: logger, flushed: make(chan struct{}, 1), hearing: hearing{heard: time.Now()}, noted: remembered{since: time.Now(), settings: s.problems}, policiesOf: map[string]reconcile.Earlier{}}
+	f := &fence{logger: logger, written: s, flushed: make(chan struct{}, 1), hearing: hearing{heard: time.Now()}, noted: remembered{since: time.Now(), settings: s.problems}, policiesOf: map[string]reconcile.Earlier{}}
 	if f.engine, err = docker.New(docker.Options{Logger: logger}); err != nil {
 		return nil, err
 	}
@@ -189,6 +190,7 @@ func (f *fence) outside(s settings, config reconcile.Config) error {
 	socket := api.Options{
 		Path: s.socket, Locked: f.claims.Socket(), Logger: f.logger, Health: f.health, Flush: f.flush,
 		Status: f.status, Denials: f.denials, Explain: f.explain, Suggest: f.suggest, Change: f.change,
+		Observations: f.observations,
 	}
 	if f.api, err = api.New(socket); err != nil {
 		return err
