@@ -23,7 +23,7 @@ var (
 	ErrNoContainer = errors.New("no such container")
 )
 
-const maxAnswer = 64 << 20 // bytes
+const maxAnswer = 128 << 20 // bytes
 
 // Client asks the daemon behind a socket. It may be used by many goroutines at once.
 type Client struct {

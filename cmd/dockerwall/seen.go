@@ -23,7 +23,7 @@ import (
 const maxForeignLabel = 1024
 
 // maxSeenNames is how many names of an address a record has, its own among them.
-const maxSeenNames = 16
+const maxSeenNames = 8
 
 // observations answers for one container, by its name or the beginning of its ID, or for all with "".
 func (f *fence) observations(ctx context.Context, container string) (api.Observations, error) {

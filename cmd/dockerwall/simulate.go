@@ -90,14 +90,14 @@ func (o checkOptions) simulated(ctx context.Context, env environment, files []st
 // changes reads what one file would change.
 func (o checkOptions) changes(env environment, file string, change *simulate.Change) error {
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		return policyDir(env, file, change)
+		return simulatedDir(env, file, change)
 	}
 	text, err := readInput(env.in, file)
 	if err != nil {
 		return err
 	}
 	if isPolicyFile(text) {
-		return policyFile(env, file, text, change)
+		return simulatedFile(env, file, text, change)
 	}
 	p, err := check.Read(file, projectOf(env, file), text)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/dockerwall/dockerwall/simulate"
 )
 
-// policyDir has a directory of policies take the place of the operator's.
-func policyDir(env environment, path string, change *simulate.Change) error {
+// simulatedDir has a directory of policies take the place of the operator's.
+func simulatedDir(env environment, path string, change *simulate.Change) error {
 	if _, err := os.ReadDir(path); err != nil {
 		return err
 	}
@@ -24,8 +24,8 @@ func policyDir(env environment, path string, change *simulate.Change) error {
 	return nil
 }
 
-// policyFile has one file take the place of the operator's of that name.
-func policyFile(env environment, path string, text []byte, change *simulate.Change) error {
+// simulatedFile has one file take the place of the operator's of that name.
+func simulatedFile(env environment, path string, text []byte, change *simulate.Change) error {
 	f, problems := operator.Parse(filepath.Base(path), text)
 	if err := tellPolicies(env.err, path, problems); err != nil {
 		return err
