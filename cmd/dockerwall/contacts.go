@@ -59,11 +59,14 @@ func (f *fence) whose() (observe.Whose, bool) {
 // vacated tells who had addresses that are about to be somebody else's.
 func (f *fence) vacated(containers []nft.Container) {
 	outcome, _ := f.loop.Last()
-	byID := containersByID(outcome.State.Docker)
+	leave := make(map[string][]nft.Endpoint, len(containers))
 	for _, c := range containers {
-		subject := subjectOf(outcome.State, byID[c.ID])
-		for _, e := range c.Endpoints {
-			f.contacts.Left(e.Addr, subject)
+		leave[c.ID] = c.Endpoints
+	}
+	for i := range outcome.State.Docker.Containers {
+		c := &outcome.State.Docker.Containers[i]
+		for _, e := range leave[c.ID[:min(len(c.ID), 12)]] {
+			f.contacts.Left(e.Addr, subjectOf(outcome.State, *c))
 		}
 	}
 }
