@@ -74,6 +74,7 @@ func (l *Loop) look(ctx context.Context) (state State, err error) {
 	defer beat.Stop()
 	late := time.NewTimer(soon)
 	defer late.Stop()
+	changed := false
 	for {
 		select {
 		case <-done:
@@ -82,6 +83,13 @@ func (l *Loop) look(ctx context.Context) (state State, err error) {
 			l.silent = true
 			if l.emptied {
 				l.unseat()
+			}
+			if changed {
+				l.overlay()
+			}
+		case <-l.changed:
+			if changed = true; l.silent {
+				l.overlay()
 			}
 		case <-l.damaged:
 			l.repair()
@@ -210,6 +218,23 @@ func (l *Loop) keep() Outcome {
 	}
 	l.options.Unseated(outcome)
 	return outcome
+}
+
+// overlay commits what counts at run time now, and lets go who waits for that. An error comes again with the next run.
+func (l *Loop) overlay() {
+	if _, good := l.Last(); !good {
+		return
+	}
+	asked := l.begin()
+	outcome := l.keep()
+	l.repaired = l.repaired.Plus(outcome.Report)
+	if outcome.Err == nil {
+		tell(asked, nil)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = append(asked, l.asked...)
 }
 
 // unseat takes from the table what has lost its port, if anything has. An error comes again with the next run.

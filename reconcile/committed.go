@@ -18,7 +18,7 @@ func (l *Loop) Committed(ctx context.Context) error {
 	}
 	l.asked = append(l.asked, done)
 	l.mu.Unlock()
-	l.Kick()
+	l.Changed()
 	select {
 	case err := <-done:
 		return err

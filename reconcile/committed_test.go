@@ -114,6 +114,36 @@ func TestAChangeAtRunTimeIsCommittedWithoutAnEngine(t *testing.T) {
 	})
 }
 
+func TestAChangeAtRunTimeDoesNotWaitForAnEngineThatHangs(t *testing.T) {
+	for name, test := range map[string]struct{ before, within time.Duration }{
+		"at its very begin":        {0, 250 * time.Millisecond},
+		"when it has hung a while": {5 * time.Second, 10 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := startOverlaid(t)
+				defer r.stop()
+				r.engine.hang(true)
+				r.loop.Kick()
+				time.Sleep(5*time.Millisecond + test.before)
+				r.allow("!192.0.2.1")
+				answered := r.answered(t)
+				time.Sleep(test.within)
+				synctest.Wait()
+				if err, did := answered(); !did || err != nil || r.passes("192.0.2.1") {
+					t.Errorf("answered %v, %v; what is denied passes: %v", did, err, r.passes("192.0.2.1"))
+				}
+				r.engine.hang(false)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if o, _ := r.loop.Last(); o.Err != nil || r.passes("192.0.2.1") {
+					t.Errorf("when it answers again: %v, passes %v", o.Err, r.passes("192.0.2.1"))
+				}
+			})
+		})
+	}
+}
+
 func TestCommittedSaysThatItIsNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startOverlaid(t)

@@ -15,7 +15,11 @@ func TestABreachIsNotKeptWaiting(t *testing.T) {
 		tell   func(*Cutter)
 		within time.Duration // from when it is told to the next look at the flows
 	}{
-		"the table was open":          {(*Cutter).Breached, cutRest},
+		"the table was open": {(*Cutter).Breached, cutRest},
+		"something more is forbidden, and somebody waits for it": {func(c *Cutter) {
+			c.Suspect()
+			c.Hurry()
+		}, cutRest},
 		"something more is forbidden": {(*Cutter).Suspect, cutShare * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
@@ -74,7 +75,11 @@ func (i *Inquiry) unfenced() {
 // mode says what becomes of what the policy denies.
 func (i *Inquiry) mode() {
 	says := ""
-	if _, _, origin := i.state.modeOf(i.holder); origin != OriginImplied && origin != policy.LabelMode {
+	switch _, _, origin := i.state.modeOf(i.holder); origin {
+	case OriginImplied, policy.LabelMode:
+	case OriginOverlay:
+		says = " (" + switched(*i.state.Overlay.Containers[i.holder.ID].Mode) + ")"
+	default:
 		says = " (" + origin + ")"
 	}
 	switch {
@@ -89,6 +94,22 @@ func (i *Inquiry) mode() {
 	default:
 		i.step(StepMode, StepOK, "enforce%s", says)
 	}
+}
+
+// switched says how a mode was set at run time.
+func switched(s overlay.Switch) string {
+	out := "set"
+	if s.Paused {
+		out = "paused"
+	}
+	out += fmt.Sprintf(" at run time by uid %d", s.By)
+	if !s.Until.IsZero() {
+		out += ", until " + s.Until.UTC().Format("2006-01-02 15:04:05Z")
+	}
+	if s.Confirm {
+		out += " unless it is confirmed"
+	}
+	return out
 }
 
 func (i *Inquiry) bridge(name string) *nft.Bridge {

@@ -75,6 +75,7 @@ type Loop struct {
 	kick    chan struct{}
 	damaged chan struct{} // by a stranger
 	moved   chan struct{} // ports are gone
+	changed chan struct{} // what counts at run time is something else
 
 	standing bool       // Standing was told
 	booted   *booted    // nil if the boot ruleset was not committed
@@ -129,7 +130,7 @@ func New(o Options) (*Loop, error) {
 			*told = func([]nft.Container) {}
 		}
 	}
-	return &Loop{options: o, kick: make(chan struct{}, 1), damaged: make(chan struct{}, 1), moved: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex(), asked: []chan error{}}, nil
+	return &Loop{options: o, kick: make(chan struct{}, 1), damaged: make(chan struct{}, 1), moved: make(chan struct{}, 1), changed: make(chan struct{}, 1), learning: make(lock, 1), index: newIndex(), asked: []chan error{}}, nil
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -159,6 +160,13 @@ func (l *Loop) Repair() {
 // answer, and for a run after that.
 func (l *Loop) Moved() {
 	wake(l.moved)
+	l.Kick()
+}
+
+// Changed asks for what counts at run time to be committed, without waiting for an Engine that does not answer, and for a
+// run after that.
+func (l *Loop) Changed() {
+	wake(l.changed)
 	l.Kick()
 }
 

@@ -25,7 +25,7 @@ func (f *fence) newOverlay(dir string, dryRun bool) (err error) {
 		path = filepath.Join(dir, overlay.FileName)
 	}
 	f.overlay, err = overlay.New(overlay.Options{
-		Path: path, Boot: observe.BootID(), DryRun: dryRun, Changed: func() { f.loop.Kick() }, Logger: f.logger,
+		Path: path, Boot: observe.BootID(), DryRun: dryRun, Changed: f.changedNow, Logger: f.logger,
 	})
 	return err
 }
@@ -40,6 +40,19 @@ func (s *settings) changedBefore(dryRun bool, logger *slog.Logger) overlay.Overl
 		logger.Warn("what was changed at run time is left out", "err", err)
 	}
 	return o
+}
+
+// changedNow has the loop commit what counts at run time now.
+func (f *fence) changedNow() {
+	f.changedAt.Store(time.Now().UnixNano())
+	f.loop.Changed()
+}
+
+// hasten has flows cut at once that a change at run time, which a person waits for, does not allow any more.
+func (f *fence) hasten() {
+	if time.Since(time.Unix(0, f.changedAt.Load())) < 5*time.Second {
+		f.cutter.Hurry()
+	}
 }
 
 // order is a change that makes sense.

@@ -116,6 +116,16 @@ func (w *world) whatCannotBeIsSaid(t *testing.T, b *box) {
 	w.changes(t, exitFailure, "revoke shop 203.0.113.1", "it is of dockerwall.outbound", "`dockerwall deny shop 203.0.113.1` beats it")
 	w.changes(t, exitFailure, "revoke shop !203.0.113.99", "it is of DEFAULT_OUTBOUND", "no allow beats a denial")
 	w.changes(t, exitFailure, "audit --as-configured", "does what its settings say already")
+	w.run(t, lab.RunSpec{Name: "side", Network: "container:shop"})
+	w.run(t, lab.RunSpec{Name: "free", Network: "host"})
+	eventually(t, func() error {
+		if s, _ := w.told(t); len(s.Containers) != 3 {
+			return fmt.Errorf("%d containers are known", len(s.Containers))
+		}
+		return nil
+	})
+	w.changes(t, exitUsage, "deny side 203.0.113.1", "side is in the network of another container, whose policy counts: name shop")
+	w.changes(t, exitUsage, "deny free 203.0.113.1", "free is not fenced, so nothing can be denied to it")
 }
 
 func (w *world) allowRunsOut(t *testing.T, d *wall, b *box) {
@@ -136,6 +146,10 @@ func (w *world) pausePasses(t *testing.T, d *wall, b *box) {
 	}
 	b.reaches(t, "tcp 203.0.113.3:80") // which was not denied before: a destination is told of once a minute
 	d.says(t, "verdict=audit", "destination=203.0.113.3")
+	w.changes(t, exitOK, "explain shop 203.0.113.3:80/tcp", "audit (paused at run time by uid 0, until ")
+	if out, _, _ := w.status(t, "shop"); !strings.Contains(out, "mode from  paused, by uid 0, 59 min left") {
+		t.Errorf("status does not say who paused it:\n%s", out)
+	}
 	w.changes(t, exitOK, "pause shop --for 1s")
 	eventually(t, func() error {
 		if r := b.try(t.Context(), "tcp 203.0.113.2:80"); r.Outcome == "ok" {

@@ -81,6 +81,7 @@ type fence struct {
 	store     *observe.Store
 	policies  *operator.Store
 	overlay   *overlay.Store
+	changedAt atomic.Int64 // when something was changed at run time last, in ns
 	boot      *boot.Keeper
 	hearing   hearing
 	flushed   chan struct{}
@@ -279,6 +280,7 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.reportRepair(o.Report)
 		f.reportOwner(o.Report)
 		f.cutter.Follow(o.State, o.Ruleset)
+		f.hasten()
 		f.observer.Committed()
 		f.joined(o.Ruleset)
 		f.remember(o)
@@ -301,5 +303,6 @@ func (f *fence) unseated(o reconcile.Outcome) {
 	f.commits.Add(1)
 	f.noted.committed(o)
 	f.cutter.Follow(o.State, o.Ruleset)
+	f.hasten()
 	f.observer.Committed()
 }
