@@ -92,9 +92,13 @@ func drawHost(t *rapid.T) trialHost {
 func (h *trialHost) operator(t *rapid.T) {
 	pool, _ := policy.Parse("203.0.113.1, c.example.org:443")
 	h.state.Operator.Groups = map[policy.Group]operator.Group{"pool": {Name: "pool", Policy: pool}}
-	if !rapid.Bool().Draw(t, "a rule") {
-		return
+	if rapid.Bool().Draw(t, "a rule") {
+		h.rule(t)
 	}
+}
+
+// rule adds a rule of a.yaml.
+func (h *trialHost) rule(t *rapid.T) {
 	asks, _ := h.state.Operator.Grammar().Parse(trialText(t, "rule"))
 	asks.Void = false
 	match := rapid.SampledFrom([]operator.Match{{Container: []string{"*b*"}}, {Network: []string{"front"}}, {Service: []string{"app"}}, {Image: []string{"db:?"}}}).Draw(t, "match")
@@ -104,6 +108,20 @@ func (h *trialHost) operator(t *rapid.T) {
 		r.Mode = &mode
 	}
 	h.state.Operator.Rules = append(h.state.Operator.Rules, r)
+}
+
+// enforced takes away what lets pass what is denied, as a person would.
+func (h *trialHost) enforced() {
+	h.state.Config.DryRun = false
+	for i := range h.state.Docker.Containers {
+		c := &h.state.Docker.Containers[i]
+		c.Labels = maps.Clone(c.Labels)
+		delete(c.Labels, "dockerwall.mode")
+	}
+	h.state.Operator.Rules = slices.Clone(h.state.Operator.Rules)
+	for i := range h.state.Operator.Rules {
+		h.state.Operator.Rules[i].Mode = nil
+	}
 }
 
 // judged says of each record whether it passes, by the ruleset that the daemon would commit.
@@ -214,6 +232,16 @@ func TestASimulationIsWhatTheDaemonWouldDo(t *testing.T) {
 			change.Default = &text
 			changed.state.Config.DefaultText = text
 			changed.state.Config.Default, _ = policy.Parse(text)
+		}
+		if rapid.Bool().Draw(t, "another file") {
+			other := changed
+			other.state.Operator.Rules = nil
+			other.rule(t)
+			changed.state.Operator.Rules = other.state.Operator.Rules
+			change.Files = []simulate.Files{{Name: "a.yaml", Policies: operator.Policies{Rules: other.state.Operator.Rules}}}
+		}
+		if change.Enforce = rapid.IntRange(0, 3).Draw(t, "enforced") == 0; change.Enforce {
+			changed.enforced()
 		}
 		report, err := simulate.Run(seen, change)
 		if err != nil {
