@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/dockerwall/dockerwall/api"
 	"github.com/dockerwall/dockerwall/check"
+	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/simulate"
 )
 
@@ -96,7 +96,7 @@ func (o checkOptions) changes(env environment, file string, change *simulate.Cha
 	if err != nil {
 		return err
 	}
-	if isPolicyFile(text) {
+	if operator.Is(text) {
 		return simulatedFile(env, file, text, change)
 	}
 	p, err := check.Read(file, projectOf(env, file), text)
@@ -111,28 +111,6 @@ func (o checkOptions) changes(env environment, file string, change *simulate.Cha
 		change.Services = append(change.Services, simulate.Service{Project: s.Project, Name: s.Service, Labels: s.Labels})
 	}
 	return nil
-}
-
-// isPolicyFile says whether a text is one of policy.d rather than a Compose file, which always has services.
-func isPolicyFile(text []byte) bool {
-	if len(text) > check.MaxFile {
-		return false
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil || len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
-		return false
-	}
-	ours := false
-	keys := root.Content[0].Content
-	for i := 0; i < len(keys); i += 2 {
-		switch keys[i].Value {
-		case "services":
-			return false
-		case "policies", "groups":
-			ours = true
-		}
-	}
-	return ours
 }
 
 // seen are the observations: of a file, or the daemon's.
