@@ -45,8 +45,8 @@ Engine's socket only. A Compose file is taken as it is: variables, extends and i
 it were in --policy-dir, whose groups are known. Rules are explained in docs/check.md.
 
 With --simulate it says instead what a change would newly deny and newly allow of what containers were
-seen to send: the labels of a Compose file, --label for one --container, --default-outbound, or
-everything enforced. It asks the daemon, or takes what "dockerwall observations -o json" wrote.
+seen to send: the labels of a Compose file, policy files in place of those of the same name, a directory
+in place of all, --label for one --container, --default-outbound, or everything enforced. It asks the daemon, or takes what "dockerwall observations -o json" wrote.
 
     dockerwall check --simulate compose.yml
     dockerwall check --simulate --label 'www.example.com' --container web
