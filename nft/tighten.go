@@ -3,10 +3,11 @@ package nft
 import (
 	"net/netip"
 	"slices"
+	"sync"
 )
 
-// Tightens says whether r may deny something that old allows, or fences somebody whom old does not know. When it is
-// false, r surely allows all that old allows; when it is true, it may do so all the same.
+// Tightens says whether r may deny something that old allows. When it is false, r surely allows all that old allows; when it
+// is true, it may do so all the same. Who has come to a bridge that old fences was nobody's there, and denied; see Admits.
 func (r Ruleset) Tightens(old Ruleset) bool {
 	newBridge := func(b Bridge) bool {
 		return !slices.ContainsFunc(old.Bridges, func(o Bridge) bool { return o.Name == b.Name && slices.Equal(o.Subnets, b.Subnets) })
@@ -19,25 +20,48 @@ func (r Ruleset) Tightens(old Ruleset) bool {
 	}
 	between, tighter := newTightening(old, r), false
 	mergeFunc(old.Containers, r.Containers, compareContainers, func(a, b *Container) {
-		tighter = tighter || b != nil && (a == nil || between.tightens(a, b))
+		tighter = tighter || b != nil && (a != nil && between.tightens(a, b) || slices.ContainsFunc(b.without(a), between.wasAnothers))
 	})
 	return tighter
+}
+
+// Admits says whether r has a container, or an endpoint of one, that old has not.
+func (r Ruleset) Admits(old Ruleset) bool {
+	admits := false
+	mergeFunc(old.Containers, r.Containers, compareContainers, func(a, b *Container) {
+		admits = admits || b != nil && (a == nil || len(b.without(a)) > 0)
+	})
+	return admits
 }
 
 // tightening compares what containers may do by two rulesets.
 type tightening struct {
 	old, now map[string]*Source // shared
 	tighter  map[string]bool    // those of now by which somebody may do less than by the old one of that name, if there is one
+
+	wasAnothers func(Endpoint) bool // of an endpoint that its container has not had
 }
 
 func newTightening(old, r Ruleset) tightening {
-	t := tightening{byNames(old.Sources), byNames(r.Sources), map[string]bool{}}
+	t := tightening{byNames(old.Sources), byNames(r.Sources), map[string]bool{}, nil}
+	endpoints := sync.OnceValue(old.endpoints)
+	t.wasAnothers = func(e Endpoint) bool { return endpoints()[e] }
 	for name, s := range t.now {
 		if before := t.old[name]; before == nil || s.tightens(*before) {
 			t.tighter[name] = true
 		}
 	}
 	return t
+}
+
+func (r Ruleset) endpoints() map[Endpoint]bool {
+	out := make(map[Endpoint]bool, len(r.Containers))
+	for i := range r.Containers {
+		for _, e := range r.Containers[i].Endpoints {
+			out[e] = true
+		}
+	}
+	return out
 }
 
 func byNames(sources []Source) map[string]*Source {
@@ -49,10 +73,9 @@ func byNames(sources []Source) map[string]*Source {
 }
 
 func (t tightening) tightens(old, c *Container) bool {
-	newEndpoint := func(e Endpoint) bool { return !slices.Contains(old.Endpoints, e) }
 	tighter := func(name string) bool { return t.tighter[name] }
 	switch {
-	case c.Mode < old.Mode, slices.ContainsFunc(c.Endpoints, newEndpoint):
+	case c.Mode < old.Mode:
 		return true
 	case c.Mode != Enforce: // whatever the policy
 		return false
@@ -184,22 +207,33 @@ func (r Ruleset) Gone(old Ruleset) []netip.Addr {
 		switch {
 		case a == nil:
 		case b == nil:
-			out = append(out, a.without(nil)...)
+			out = append(out, endpointAddrs(a.without(nil))...)
 		case !slices.Equal(a.Endpoints, b.Endpoints):
-			out = append(out, a.without(b.Endpoints)...)
+			out = append(out, endpointAddrs(a.without(b))...)
 		}
 	})
 	slices.SortFunc(out, netip.Addr.Compare)
 	return slices.Compact(out)
 }
 
-// without are the addresses of c's endpoints that are not among others.
-func (c *Container) without(others []Endpoint) []netip.Addr {
-	var out []netip.Addr
+// without are c's endpoints that another container, if there is one, has not.
+func (c *Container) without(other *Container) []Endpoint {
+	if other == nil {
+		return c.Endpoints
+	}
+	var out []Endpoint
 	for _, e := range c.Endpoints {
-		if !slices.Contains(others, e) {
-			out = append(out, e.Addr)
+		if !slices.Contains(other.Endpoints, e) {
+			out = append(out, e)
 		}
+	}
+	return out
+}
+
+func endpointAddrs(endpoints []Endpoint) []netip.Addr {
+	out := make([]netip.Addr, 0, len(endpoints))
+	for _, e := range endpoints {
+		out = append(out, e.Addr)
 	}
 	return out
 }

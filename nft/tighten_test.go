@@ -116,8 +116,12 @@ func TestWhatTightens(t *testing.T) {
 		change func(*Ruleset)
 		want   bool
 	}{
-		"nothing":                           {func(*Ruleset) {}, false},
-		"a container more":                  {func(r *Ruleset) { r.Containers = append(r.Containers, Container{ID: "000000000009"}) }, true},
+		"nothing":          {func(*Ruleset) {}, false},
+		"a container more": {func(r *Ruleset) { r.Containers = append(r.Containers, Container{ID: "000000000009"}) }, false},
+		"a container more that has another's address": {func(r *Ruleset) {
+			r.Containers[0].Endpoints, r.Containers = nil, append(r.Containers, Container{ID: "000000000009", Endpoints: r.Containers[0].Endpoints})
+		}, true},
+		"an address of nobody's more":       {func(r *Ruleset) { r.Containers[1].Endpoints = append(r.Containers[1].Endpoints, free()) }, false},
 		"a container less":                  {func(r *Ruleset) { r.Containers = r.Containers[:1] }, false},
 		"an address allowed no more":        {func(r *Ruleset) { r.Containers[0].Own.Allow.Addrs.Any = nil }, true},
 		"an address allowed too":            {func(r *Ruleset) { r.Containers[0].Own.Allow.Addrs.Any = addrs("198.51.100.0", "198.51.100.1") }, false},
@@ -158,7 +162,7 @@ func TestWhatTightens(t *testing.T) {
 		}, true},
 		"enforced instead of audited": {func(r *Ruleset) { r.Containers[1].Mode = Enforce }, true},
 		"off instead of audited":      {func(r *Ruleset) { r.Containers[1].Mode = Off }, false},
-		"an address more": {func(r *Ruleset) {
+		"another's address": {func(r *Ruleset) {
 			r.Containers[1].Endpoints = append(r.Containers[1].Endpoints, r.Containers[0].Endpoints[0])
 		}, true},
 		"another bridge": {func(r *Ruleset) { r.Bridges = worldBridges()[:2] }, true},
@@ -187,6 +191,34 @@ func TestWhatTightens(t *testing.T) {
 	dry.DryRun = true
 	if !fenced().Tightens(dry) {
 		t.Error("the end of a dry run does not tighten")
+	}
+}
+
+func free() Endpoint { return Endpoint{"br-blue", netip.MustParseAddr("172.18.0.99")} }
+
+func TestWhoIsAdmitted(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Ruleset)
+		want   bool
+	}{
+		"nobody":                      {func(*Ruleset) {}, false},
+		"another policy":              {func(r *Ruleset) { r.Containers[0].Own.Deny = denied() }, false},
+		"a container":                 {func(r *Ruleset) { r.Containers = append(r.Containers, Container{ID: "000000000009"}) }, true},
+		"a container less":            {func(r *Ruleset) { r.Containers = r.Containers[:1] }, false},
+		"an address of one":           {func(r *Ruleset) { r.Containers[0].Endpoints = append(r.Containers[0].Endpoints, free()) }, true},
+		"an address instead":          {func(r *Ruleset) { r.Containers[0].Endpoints[1] = free() }, true},
+		"an address less":             {func(r *Ruleset) { r.Containers[0].Endpoints = r.Containers[0].Endpoints[:1] }, false},
+		"another in its place":        {func(r *Ruleset) { r.Containers[0].ID = "000000000000" }, true},
+		"addresses another way round": {func(r *Ruleset) { slices.Reverse(r.Containers[0].Endpoints) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := fenced()
+			next := clone(r)
+			test.change(&next)
+			if got := next.Admits(r); got != test.want {
+				t.Errorf("%v, want %v", got, test.want)
+			}
+		})
 	}
 }
 

@@ -40,6 +40,7 @@ type Cutter struct {
 	known bool        // whether there is one
 	doubt bool        // something is denied that last does not know of
 	fresh bool        // no pass has succeeded since there was no table
+	due   bool        // one will be due
 	gone  map[netip.Addr]departure
 	since map[string]time.Time // when a container, by ID, was first followed
 	cut   uint64
@@ -54,55 +55,6 @@ func NewCutter(o CutterOptions) (*Cutter, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Cutter{options: o, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), gone: map[netip.Addr]departure{}, since: map[string]time.Time{}, fresh: o.Fresh}, nil
-}
-
-// Follow is told of each ruleset once it is committed, in their order. The first one judges every flow. It does not block.
-func (c *Cutter) Follow(s State, r nft.Ruleset) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	tighter, gone := !c.known || r.Tightens(c.last), r.Gone(c.last)
-	c.state, c.last, c.known = s, r, true
-	c.meet(r.Containers)
-	if !tighter && len(gone) == 0 || r.DryRun {
-		return
-	}
-	for _, a := range gone {
-		c.gone[a] = departure{at: time.Now()}
-	}
-	if len(gone) > 0 {
-		signal(c.hurry)
-	}
-	c.again()
-}
-
-// meet notes when containers were first followed, and forgets those that are gone.
-func (c *Cutter) meet(containers []nft.Container) {
-	since := make(map[string]time.Time, len(containers))
-	for i := range containers {
-		id := containers[i].ID
-		since[id] = time.Now()
-		if before, ok := c.since[id]; ok {
-			since[id] = before
-		}
-	}
-	c.since = since
-}
-
-// Suspect has all flows judged, because something is denied that was not. It does not block.
-func (c *Cutter) Suspect() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.doubt = true
-	c.again()
-}
-
-// Hurry has the next look at flows not wait for the rest that follows the one before. It does not block.
-func (c *Cutter) Hurry() { signal(c.hurry) }
-
-// Breached has all flows judged at once, because the table was open for a while. It does not block.
-func (c *Cutter) Breached() {
-	c.Suspect()
-	signal(c.hurry)
 }
 
 // Count is how many flows were cut.

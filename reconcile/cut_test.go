@@ -216,6 +216,21 @@ func TestACutterFollowsWhatTightens(t *testing.T) {
 		handed := clone(r)
 		handed.Containers[0].ID, handed.Containers[0].Own = "000000000000", wide.Containers[1].Own
 		follow("its address is another's, who may do all", handed, 2)
+		c.with(func() { c.all = nil })
+		many := clone(handed)
+		for i := range 10 {
+			c.with(func() { c.lists = 0 })
+			many.Containers = append(slices.Clone(many.Containers), nft.Container{ID: fmt.Sprintf("00000000001%d", i), Endpoints: []nft.Endpoint{{Bridge: "br-blue", Addr: netip.AddrFrom4([4]byte{172, 18, 1, byte(i)})}}})
+			cutter.Follow(state, many)
+			time.Sleep(admission / 20)
+		}
+		c.with(func() {
+			if c.lists != 0 {
+				t.Errorf("%d lists while containers come", c.lists)
+			}
+			c.all, c.rules = []flows.Flow{flow("tcp 172.18.1.1:1 203.0.113.9:443")}, many
+		})
+		follow("containers that came, whom nobody expects to have flows", many, 1)
 		c.with(func() { c.err, c.all = errors.New("busy"), []flows.Flow{denied} })
 		cutter.Follow(state, r)
 		time.Sleep(5 * time.Second)
