@@ -37,13 +37,15 @@ const maxRemembered = 4096
 // Containers in another one's network (container:X) have no address of their own, and follow X here as ever. A container
 // with several networks is looked at on each by itself. DRY_RUN stays what it is, see [Resume].
 func Reboot(s State, r nft.Ruleset, earlier map[string]Earlier) nft.Ruleset {
-	b := rebooter{state: s, now: r, policies: make(map[string]nft.Container, len(r.Containers)), room: maxRemembered, certain: map[string]nft.Container{}, ids: map[string]int{}}
-	b.now.Sources = slices.Clone(r.Sources)
-	for id, e := range earlier {
-		if _, runs := slices.BinarySearchFunc(r.Containers, id, func(c nft.Container, id string) int { return strings.Compare(c.ID, id) }); !runs {
-			b.policies[id] = b.recalled(e)
-		}
+	b := rebooter{
+		state: s.ready(), now: r, policies: make(map[string]nft.Container, len(r.Containers)), room: maxRemembered,
+		certain: map[string]nft.Container{}, ids: map[string]int{}, followed: map[string]bool{},
 	}
+	b.now.Sources = slices.Clone(r.Sources)
+	for _, source := range r.Sources {
+		b.followed[source.Name] = true
+	}
+	b.recall(earlier)
 	for _, c := range r.Containers {
 		b.policies[c.ID] = c
 	}
@@ -61,7 +63,7 @@ func Reboot(s State, r nft.Ruleset, earlier map[string]Earlier) nft.Ruleset {
 		b.out.Containers = append(b.out.Containers, c)
 	}
 	slices.SortFunc(b.out.Containers, func(x, y nft.Container) int { return strings.Compare(x.ID, y.ID) })
-	b.followed()
+	b.keepFollowed()
 	slices.SortFunc(b.out.Sources, func(x, y nft.Source) int { return strings.Compare(x.Name, y.Name) })
 	return b.out
 }
@@ -71,63 +73,11 @@ type rebooter struct {
 	now, out nft.Ruleset
 	policies map[string]nft.Container // by the first 12 digits of their IDs
 	builder  *builder                 // of policies that are not there
+	followed map[string]bool          // sources of the ruleset
 	ids      map[string]int           // how many containers' IDs begin so
 	certain  map[string]nft.Container // by ID
 	denials  denials
 	room     int // for addresses
-}
-
-// Earlier is a policy that a container had while it ran, with the sources it followed.
-type Earlier struct {
-	Container nft.Container
-	Sources   []nft.Source
-}
-
-// Remember returns what is to be remembered of each container of a ruleset, by the first 12 digits of its ID.
-func Remember(r nft.Ruleset) map[string]Earlier {
-	sources := make(map[string]nft.Source, len(r.Sources))
-	for _, s := range r.Sources {
-		sources[s.Name] = s
-	}
-	out := make(map[string]Earlier, len(r.Containers))
-	for _, c := range r.Containers {
-		e := Earlier{Container: c}
-		for _, name := range c.Shared {
-			e.Sources = append(e.Sources, sources[name])
-		}
-		out[c.ID] = e
-	}
-	return out
-}
-
-// recalled is an earlier policy, whose sources are among those of now: what says something else by now gets another name.
-func (b *rebooter) recalled(e Earlier) nft.Container {
-	c := e.Container
-	c.Shared = slices.Clone(c.Shared)
-	for i, name := range c.Shared {
-		if name != sourceResolvers && name != sourceDefault { // which are what they are now
-			c.Shared[i] = b.add(e.Sources[i], name)
-		}
-	}
-	slices.Sort(c.Shared)
-	return c
-}
-
-// add has a source be among those of now, and returns its name.
-func (b *rebooter) add(s nft.Source, name string) string {
-	for n := 1; ; n++ {
-		i := slices.IndexFunc(b.now.Sources, func(o nft.Source) bool { return o.Name == name })
-		if i < 0 {
-			s.Name = name
-			b.now.Sources = append(b.now.Sources, s)
-			return name
-		}
-		s.Name, s.Title = name, b.now.Sources[i].Title
-		if key(s) == key(b.now.Sources[i]) {
-			return name
-		}
-		name = fmt.Sprintf("was%d", n)
-	}
 }
 
 // forgetPassing has policies be made anew without what was allowed for a while only: nobody knows when the boot is.
@@ -142,8 +92,8 @@ func (b *rebooter) forgetPassing() {
 	}
 }
 
-// followed has the ruleset hold the sources that are followed in it.
-func (b *rebooter) followed() {
+// keepFollowed has the ruleset hold the sources that are followed in it.
+func (b *rebooter) keepFollowed() {
 	used := map[string]bool{sourceResolvers: true, sourceDefault: true}
 	for _, c := range b.out.Containers {
 		for _, name := range c.Shared {

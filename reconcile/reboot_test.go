@@ -11,6 +11,8 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/docker/dockertest"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/operator"
+	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
@@ -181,12 +183,68 @@ func TestWhatRanIsKnownByThePolicyItHad(t *testing.T) {
 	s := comers(docker0(), nil, comer{name: "web", label: "www.example.com"})
 	ran := placed(s, []int{0})
 	was, _ := build(t, ran)
-	earlier := Remember(was)
+	earlier := Remember(ran, was)
 	s.Names = nil // its names are asked for no more
 	now, _ := build(t, s)
 	const p = "forward 203.0.113.10:80/tcp"
 	if judged(t, Reboot(s, now, nil), "172.17.0.2", p) || !judged(t, Reboot(s, now, earlier), "172.17.0.2", p) {
 		t.Error("its names are forgotten, or known from nowhere")
+	}
+}
+
+// TestWhatRanIsHeldToWhatIsAskedNow: files and what is said at run time change while a container does not run, and it comes
+// back under what they say then.
+func TestWhatRanIsHeldToWhatIsAskedNow(t *testing.T) {
+	const passes = "forward 203.0.113.10:80/tcp"
+	rule := func(text string) []operator.Rule {
+		p, _ := policy.AnyGroup().Parse(text)
+		return []operator.Rule{{File: "10.yaml", Line: 1, Match: operator.Match{Container: []string{"web"}}, Policy: p}}
+	}
+	group := func(text string) map[policy.Group]operator.Group {
+		p, _ := policy.Parse(text)
+		return map[policy.Group]operator.Group{"pair": {Name: "pair", Policy: p}}
+	}
+	said := func(tokens string) func(*State) {
+		return func(s *State) {
+			one := overlay.Container{}
+			p, _ := policy.Parse(tokens)
+			for _, token := range p.Tokens {
+				one.Grants = append(one.Grants, overlay.Grant{Token: token})
+			}
+			s.Overlay.Containers = map[string]overlay.Container{s.Docker.Containers[0].ID: one}
+		}
+	}
+	enforce, audit := policy.ModeEnforce, policy.ModeAudit
+	for name, test := range map[string]struct {
+		label    string
+		was, now func(*State)
+		want     bool
+	}{
+		"nothing else is":              {"www.example.com", said(""), said(""), true},
+		"only the rule's line is":      {"www.example.com", func(s *State) { s.Operator.Rules = rule("192.0.2.9") }, func(s *State) { s.Operator.Rules = rule("192.0.2.9"); s.Operator.Rules[0].Line = 7 }, true},
+		"a rule denies":                {"www.example.com", said(""), func(s *State) { s.Operator.Rules = rule("!203.0.113.0/24") }, false},
+		"a rule denies something else": {"www.example.com", func(s *State) { s.Operator.Rules = rule("!192.0.2.9") }, func(s *State) { s.Operator.Rules = rule("!203.0.113.0/24") }, false},
+		"a rule allows no more":        {"", func(s *State) { s.Operator.Rules = rule("www.example.com") }, said(""), false},
+		"a group holds something else": {"@pair", func(s *State) { s.Operator.Groups = group("203.0.113.10") }, func(s *State) { s.Operator.Groups = group("192.0.2.9") }, false},
+		"a grant is taken back":        {"", said("www.example.com"), said(""), false},
+		"a denial is said":             {"www.example.com", said(""), said("!203.0.113.10"), false},
+		"a rule audits no more":        {"", func(s *State) { s.Operator.Rules = rule(""); s.Operator.Rules[0].Mode = &audit }, func(s *State) { s.Operator.Rules = rule(""); s.Operator.Rules[0].Mode = &enforce }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := comers(docker0(), nil, comer{name: "web", label: test.label})
+			ran := placed(s, []int{0})
+			test.was(&ran)
+			was, _ := build(t, ran)
+			if !judged(t, was, "172.17.0.2", passes) {
+				t.Fatal("it could not while it ran")
+			}
+			s.Names = nil
+			test.now(&s)
+			now, _ := build(t, s)
+			if judged(t, Reboot(s, now, Remember(ran, was)), "172.17.0.2", passes) != test.want {
+				t.Errorf("it is let through: %v", !test.want)
+			}
+		})
 	}
 }
 

@@ -177,7 +177,7 @@ func (f *fence) remember(o reconcile.Outcome) {
 				delete(f.policiesOf, id)
 			}
 		}
-		maps.Copy(f.policiesOf, reconcile.Remember(o.Ruleset))
+		maps.Copy(f.policiesOf, reconcile.Remember(o.State, o.Ruleset))
 		return boot.Saved{
 			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: withPolicies(f.keptSettings, o.State.Operator), Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
 		}
