@@ -17,15 +17,27 @@ import (
 
 // copies are the last good versions on disk, so that they outlive the daemon: each under the name of its file, and for a
 // group that is gone the file that defined it, as NAME@GROUP.gone.
-type copies struct{ dir string } // "" keeps none
+type copies struct {
+	dir   string // "" keeps none
+	taken bool   // it would be the directory of the files, where copies take the place of what they are of
+}
 
 const goneSuffix = ".gone"
+
+func newCopies(dir, files string) copies {
+	a, errA := os.Stat(dir)
+	b, errB := os.Stat(files)
+	if filepath.Clean(dir) == filepath.Clean(files) || errA == nil && errB == nil && os.SameFile(a, b) {
+		return copies{taken: true}
+	}
+	return copies{dir: dir}
+}
 
 // load reads what was kept. What cannot be used is reported, and missing.
 func (c copies) load() (standing, []Problem) {
 	out := standing{files: map[string]version{}, gone: map[policy.Group]version{}}
 	if c.dir == "" {
-		return out, nil
+		return out, c.kept()
 	}
 	list, err := os.ReadDir(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,7 +94,7 @@ func (c copies) read(stored, name string) (version, error) {
 // save makes the copies those of s. What is new is written before what is old goes.
 func (c copies) save(s standing) (problems []Problem) {
 	if c.dir == "" {
-		return nil
+		return c.kept()
 	}
 	want := map[string]version{}
 	for name, v := range s.files {
@@ -115,6 +127,17 @@ func (c copies) save(s standing) (problems []Problem) {
 		}
 	}
 	return problems
+}
+
+// kept says why no copies are, where that is no wish.
+func (c copies) kept() []Problem {
+	if !c.taken {
+		return nil
+	}
+	return []Problem{{Problem: policy.Problem{
+		Severity: policy.Warning, Rule: RuleCopy, Message: "the last good versions are not kept: they would be in the directory of the policy files themselves",
+		Remedy: "set --state-dir to a directory of the daemon's own, such as /var/lib/dockerwall",
+	}}}
 }
 
 // write writes a copy that is not there as it should be.

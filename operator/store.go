@@ -40,11 +40,11 @@ type Store struct {
 // It writes nothing; Run and Reload do.
 func NewStore(o Options) *Store {
 	s := &Store{options: o, policies: Policies{Groups: Shipped()}}
-	if o.StateDir != "" {
-		s.copies.dir = filepath.Join(o.StateDir, "policy.d")
-	}
 	if o.Dir == "" {
 		return s
+	}
+	if o.StateDir != "" {
+		s.copies = newCopies(filepath.Join(o.StateDir, "policy.d"), o.Dir)
 	}
 	s.looking.Lock()
 	defer s.looking.Unlock()

@@ -283,3 +283,37 @@ func TestRunSeesChanges(t *testing.T) {
 	p.must(os.WriteFile(beside, []byte(rule("nine")), 0o644)) // of which no event tells
 	wait("c.yaml:seven d.yaml:nine")
 }
+
+// TestCopiesNeverTakeThePlaceOfFiles, also not where the directory of state is the one that holds them.
+func TestCopiesNeverTakeThePlaceOfFiles(t *testing.T) {
+	for name, state := range map[string]func(place) string{
+		"by name": func(p place) string { return filepath.Dir(p.dir) },
+		"by a link": func(p place) string {
+			p.must(os.Mkdir(p.state, 0o755))
+			p.must(os.Symlink(p.dir, p.state+"/policy.d"))
+			return p.state
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			files := map[string]string{"a.yaml": rule("one"), "new.yaml": "policies: [", "README": "not a policy"}
+			for file, text := range files {
+				p.write(file, text)
+			}
+			s := NewStore(Options{Dir: p.dir, StateDir: state(p)})
+			s.Reload()
+			for file, text := range files {
+				if got, err := os.ReadFile(filepath.Join(p.dir, file)); err != nil || string(got) != text {
+					t.Errorf("%s is %q, %v", file, got, err)
+				}
+			}
+			told := ""
+			for _, problem := range s.Problems() {
+				told += problem.String() + "\n"
+			}
+			if says(s) != "a.yaml:one" || !strings.Contains(told, "not kept") {
+				t.Errorf("%s counts, and it says %q", says(s), told)
+			}
+		})
+	}
+}
