@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,17 +36,26 @@ type text struct {
 	group         bool   // it is what a group allows
 	against       bool   // it is what a group denies
 	tokens        []policy.Token
+	sum           string // of the tokens
 	compiled      compiled
-	// place says where a token stands, if it is not all of one line; nil is that origin says it.
-	place func(policy.Token) string
+	lines         map[policy.Token]int // of the file
+}
+
+// read has the tokens compiled.
+func (t *text) read() {
+	sum := sha256.New()
+	for _, token := range t.tokens {
+		_, _ = io.WriteString(sum, token.String()+",") // which never fails
+	}
+	t.sum, t.compiled = string(sum.Sum(nil)), compile(t.tokens)
 }
 
 // from is where a token of the text stands.
 func (t *text) from(token policy.Token) string {
-	if t.place == nil {
-		return t.origin
+	if line := t.lines[token]; line > 0 {
+		return fmt.Sprintf("%s:%d", t.file, line)
 	}
-	return t.place(token)
+	return t.origin
 }
 
 // The first letters of the names of sources, which go on with digits of a hash: names are no text of anybody's.
@@ -139,19 +150,31 @@ func (r *textReader) readDefault() {
 	}
 }
 
-// keep returns the last text if it says the same, else t, compiled.
+// share is the text of the source for what is told apart by key, which is made once.
+func (r *textReader) share(kind, key string, make func() text) *text {
+	source := r.name(kind, key)
+	if t, ok := r.out.shared[source]; ok {
+		return t
+	}
+	t := make()
+	t.source = source
+	return r.keep(t)
+}
+
+// keep returns the last text if it says the same, else t, compiled. The last one stays as it is: others read it.
 func (r *textReader) keep(t text) *text {
-	last, ok := r.out.shared[t.source]
-	if !ok {
-		last, ok = r.last.shared[t.source]
+	out := &t
+	last, ok := r.last.shared[t.source]
+	switch {
+	case !ok || !slices.Equal(last.tokens, t.tokens):
+		t.read()
+	case last.origin == t.origin && last.title == t.title && maps.Equal(last.lines, t.lines):
+		out = last
+	default:
+		t.sum, t.compiled = last.sum, last.compiled
 	}
-	if !ok || last.origin != t.origin || last.title != t.title || !slices.Equal(last.tokens, t.tokens) {
-		t.compiled = compile(t.tokens)
-		last = &t
-	}
-	last.place = t.place // lines may have moved
-	r.out.shared[t.source] = last
-	return last
+	r.out.shared[t.source] = out
+	return out
 }
 
 // name is the name of the source for what is told apart by key. Names are short, and different for different keys.
@@ -201,42 +224,42 @@ func (r *textReader) label(c docker.Container) *text {
 	if len(l.tokens) == 0 || r.alike[alike] < 2 {
 		return &l.text
 	}
-	return r.keep(text{
-		source: r.name(sourceLabel, alike), origin: OriginLabel, title: "a label that containers have alike", label: policy.LabelOutbound, tokens: l.tokens,
+	return r.share(sourceLabel, alike, func() text {
+		return text{origin: OriginLabel, title: "a label that containers have alike", label: policy.LabelOutbound, tokens: l.tokens}
 	})
 }
 
 // group is what a group allows, or denies.
 func (r *textReader) group(name policy.Group, deny bool) *text {
-	g := r.state.Operator.Groups[name]
-	t := text{origin: "@" + string(name), title: "group @" + string(name), label: "@" + string(name), common: true, group: !deny, against: deny, tokens: g.Policy.Tokens}
-	t.source = r.name(sourceGroup, string(name))
-	if deny {
-		t.source, t.title = r.name(sourceAgainst, string(name)), "group @"+string(name)+", denied"
-		t.tokens = slices.Clone(t.tokens)
-		for i := range t.tokens {
-			t.tokens[i].Deny = true
-		}
+	at, tokens := "@"+string(name), r.state.Operator.Groups[name].Policy.Tokens
+	if !deny {
+		return r.share(sourceGroup, string(name), func() text {
+			return text{origin: at, title: "group " + at, label: at, common: true, group: true, tokens: tokens}
+		})
 	}
-	return r.keep(t)
+	return r.share(sourceAgainst, string(name), func() text {
+		tokens := slices.Clone(tokens)
+		for i := range tokens {
+			tokens[i].Deny = true
+		}
+		return text{origin: at, title: "group " + at + ", denied", label: at, common: true, against: true, tokens: tokens}
+	})
 }
 
 // rule is what a rule of a file asks for.
 func (r *textReader) rule(m matchedRule) *text {
-	rule := m.rule
-	where := m.where()
-	t := text{source: r.name(sourceRule, m.key), origin: where, title: where, label: where, file: rule.File, common: true, tokens: rule.Policy.Tokens}
+	rule, where, kind := m.rule, m.where(), sourceRule
 	if m.narrow {
-		t.source, t.title = r.name(sourceNarrow, m.key), where+", denials only"
-		t.tokens = slices.DeleteFunc(slices.Clone(t.tokens), func(t policy.Token) bool { return !t.Deny })
+		kind = sourceNarrow
 	}
-	t.place = func(token policy.Token) string {
-		if line := rule.Lines[token]; line > 0 {
-			return fmt.Sprintf("%s:%d", rule.File, line)
+	return r.share(kind, m.key, func() text {
+		t := text{origin: where, title: where, label: where, file: rule.File, common: true, tokens: rule.Policy.Tokens, lines: rule.Lines}
+		if m.narrow {
+			t.title += ", denials only"
+			t.tokens = slices.DeleteFunc(slices.Clone(t.tokens), func(t policy.Token) bool { return !t.Deny })
 		}
-		return where
-	}
-	return r.keep(t)
+		return t
+	})
 }
 
 // overlay is what was added to a container at run time, nil if nothing was.
@@ -245,7 +268,7 @@ func (r *textReader) overlay(c docker.Container) *text {
 	if len(grants) == 0 {
 		return nil
 	}
-	t := text{source: r.name(sourceOverlay, c.ID), origin: OriginOverlay, title: "added at run time", label: OriginOverlay}
+	t := text{origin: OriginOverlay, title: "added at run time", label: OriginOverlay}
 	void := false // as a label is that denies such a group
 	for _, g := range grants {
 		if group, ok := g.Dest.(policy.Group); ok && !r.grammar.Known(group) {
@@ -259,7 +282,7 @@ func (r *textReader) overlay(c docker.Container) *text {
 	}
 	slices.SortFunc(t.tokens, policy.Token.Compare)
 	t.tokens = slices.Compact(t.tokens)
-	return r.keep(t)
+	return r.share(sourceOverlay, c.ID, func() text { return t })
 }
 
 // modeOf is the container's mode, whether what it denies is answered, and who says so.

@@ -86,3 +86,25 @@ func TestChanges(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEarlierStateStaysAsItIs: others look at the last one while the next is read.
+func TestAnEarlierStateStaysAsItIs(t *testing.T) {
+	at := func(line int) []operator.Rule {
+		p, _ := policy.Parse("192.0.2.7")
+		return []operator.Rule{{
+			File: "10.yaml", Line: 1, Match: operator.Match{Container: []string{"web"}}, Policy: p, Lines: map[policy.Token]int{p.Tokens[0]: line},
+		}}
+	}
+	s, _ := single("", "").state()
+	s.Operator.Rules = at(3)
+	s = s.ready()
+	web := s.Docker.Containers[slices.IndexFunc(s.Docker.Containers, func(c docker.Container) bool { return c.Name == "web" })]
+	next := s
+	next.Operator.Rules = at(30)
+	next.library = next.read(s.library)
+	for want, state := range map[string]State{"10.yaml:3": s, "10.yaml:30": next} {
+		if got := state.Policy(web).Tokens[0].Origin; got != want {
+			t.Errorf("the token stands at %s, not at %s", got, want)
+		}
+	}
+}

@@ -1,9 +1,7 @@
 package reconcile
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/dockerwall/dockerwall/docker"
@@ -19,7 +17,6 @@ type labels struct {
 	problems []policy.Problem
 	void     bool // a denial is lost, and no allow counts
 
-	alike   string            // the same for all that ask for the same
 	grammar string            // which groups there were
 	ours    map[string]string // the container's
 	brought map[string]string // its image's
@@ -42,25 +39,21 @@ func (s State) readLabels(c docker.Container, g policy.Grammar) *labels {
 		parsed, problems = narrowed(parsed, problems)
 	}
 	l := &labels{
-		text: text{origin: OriginLabel, label: policy.LabelOutbound, tokens: parsed.Outbound.Tokens, compiled: compile(parsed.Outbound.Tokens)},
+		text: text{origin: OriginLabel, label: policy.LabelOutbound, tokens: parsed.Outbound.Tokens},
 		mode: parsed.Mode, reject: parsed.Reject, problems: problems, void: parsed.Outbound.Void, ours: c.Labels, brought: image, known: known,
 	}
 	said, ok := c.Labels[policy.LabelMode]
 	l.says = ok && known && image[policy.LabelMode] != said
-	sum := sha256.New()
-	for _, t := range l.tokens {
-		_, _ = io.WriteString(sum, t.String()+",") // which never fails
-	}
-	l.alike = string(sum.Sum(nil))
+	l.read()
 	return l
 }
 
 // alikeFor is the same for containers whose labels can share a source: what is denied of resolvers may be those of one.
 func (l *labels) alikeFor(c docker.Container) string {
 	if !l.compiled.deniesDNS || len(c.Resolvers) == 0 {
-		return l.alike
+		return l.sum
 	}
-	return fmt.Sprint(l.alike, c.Resolvers)
+	return fmt.Sprint(l.sum, c.Resolvers)
 }
 
 // image are the labels of c's image, nil when images are trusted, and whether it is known which of c's
