@@ -11,7 +11,6 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/operator"
-	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
@@ -262,29 +261,6 @@ func (r *textReader) rule(m matchedRule) *text {
 	})
 }
 
-// overlay is what was added to a container at run time, nil if nothing was.
-func (r *textReader) overlay(c docker.Container) *text {
-	grants := r.state.Overlay.Containers[c.ID].Grants
-	if len(grants) == 0 {
-		return nil
-	}
-	t := text{origin: OriginOverlay, title: "added at run time", label: OriginOverlay}
-	void := false // as a label is that denies such a group
-	for _, g := range grants {
-		if group, ok := g.Dest.(policy.Group); ok && !r.grammar.Known(group) {
-			void = void || g.Deny
-			continue
-		}
-		t.tokens = append(t.tokens, g.Token)
-	}
-	if void {
-		t.tokens = slices.DeleteFunc(t.tokens, func(t policy.Token) bool { return !t.Deny })
-	}
-	slices.SortFunc(t.tokens, policy.Token.Compare)
-	t.tokens = slices.Compact(t.tokens)
-	return r.share(sourceOverlay, c.ID, func() text { return t })
-}
-
 // modeOf is the container's mode, whether what it denies is answered, and who says so.
 func (s State) modeOf(c docker.Container) (mode policy.Mode, reject bool, origin string) {
 	l := s.library.labels[c.ID]
@@ -309,14 +285,6 @@ func (s State) modeOf(c docker.Container) (mode policy.Mode, reject bool, origin
 		}
 	}
 	return mode, reject, origin
-}
-
-// Under is c with what was changed at run time.
-func (c Config) Under(o overlay.Overlay) Config {
-	if o.Enforce != nil {
-		c.DryRun = o.Enforce.Mode != policy.ModeEnforce
-	}
-	return c
 }
 
 // against are the groups that the text at a place denies.

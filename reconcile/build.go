@@ -146,6 +146,7 @@ func (b *builder) container(c docker.Container, ends []nft.Endpoint) nft.Contain
 	for _, p := range b.state.labels(c).problems {
 		b.reportOn(c, p)
 	}
+	b.groupless(c)
 	mode, reject, _ := b.state.modeOf(c)
 	out := nft.Container{ID: short(c.ID), Name: c.Name, Mode: modeOf(mode), Reject: reject, Endpoints: ends}
 	resolvers, own := b.resolvers, len(c.Resolvers) > 0

@@ -104,3 +104,24 @@ func TestARuleForWhoSharesANetworkIsReported(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// TestAGroupThatIsGoneIsReported where it was named at run time; a denial that is lost takes the allows said with it.
+func TestAGroupThatIsGoneIsReported(t *testing.T) {
+	for text, allowed := range map[string]bool{"192.0.2.7, @gone": true, "192.0.2.7, !@gone": false} {
+		s, _ := single("", "").state()
+		web := s.Docker.Containers[0]
+		p, _ := policy.AnyGroup().Parse(text)
+		var said overlay.Container
+		for _, token := range p.Tokens {
+			said.Grants = append(said.Grants, overlay.Grant{Token: token})
+		}
+		s.Overlay.Containers = map[string]overlay.Container{web.ID: said}
+		r, problems := build(t, s)
+		if p := only(t, problems); p.Container != "web" || p.Rule != policy.RuleGroup || !strings.Contains(text, p.Token) {
+			t.Errorf("%+v", p)
+		}
+		if reaches(r, web, "192.0.2.7") != allowed {
+			t.Errorf("%s: allowed is %v", text, !allowed)
+		}
+	}
+}

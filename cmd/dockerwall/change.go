@@ -169,6 +169,9 @@ func (o *order) find(outcome reconcile.Outcome) error {
 // parse reads the tokens where the daemon's groups are known. Any that is not understood is an error.
 func (o *order) parse() error {
 	g := o.state.Operator.Grammar()
+	if o.Verb == api.Revoke { // also of a group that is gone since
+		g = policy.AnyGroup()
+	}
 	for _, text := range o.Tokens {
 		for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
 			part = strings.TrimSpace(part)

@@ -125,3 +125,13 @@ func serveChanges(t *testing.T, change func(context.Context, api.Peer, api.Chang
 	})
 	return socket
 }
+
+// TestWhatNamesAGroupThatIsGoneCanBeTakenBack, and cannot be added.
+func TestWhatNamesAGroupThatIsGoneCanBeTakenBack(t *testing.T) {
+	for verb, can := range map[api.Verb]bool{api.Revoke: true, api.Allow: false, api.Deny: false} {
+		o := order{Change: api.Change{Verb: verb, Container: "web", Tokens: []string{"@gone"}}}
+		if err := o.parse(); (err == nil) != can {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+}
