@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	questions = 300 // of a round
-	maxHeld   = 0.2 // ms that an answer takes longer
+	questions   = 300 // of a round
+	longestHeld = 0.2 // ms that an answer takes longer
 )
 
 // BenchmarkBudgetHold has a container ask for names that nobody has asked for, one after the other, which a wildcard of its
@@ -30,7 +30,7 @@ func BenchmarkBudgetHold(b *testing.B) {
 		d, _ := held.whole(b)
 		held.learns(b)
 		took := pair.Figure{Case: "DNS answer held, question to answer", N: n, Unit: "ms", Beside: "no dockerwall"}
-		more := pair.Figure{Case: "DNS answer held, what it takes more", N: n, Unit: "ms", Max: maxHeld}
+		more := pair.Figure{Case: "DNS answer held, what it takes more", N: n, Unit: "ms", Max: longestHeld}
 		pair.Rounds(func(int) { took.Ours = append(took.Ours, held.ask(b).Median()) }, func(int) { took.Theirs = append(took.Theirs, plain.ask(b).Median()) })
 		for i := range took.Ours {
 			more.Ours = append(more.Ours, took.Ours[i]-took.Theirs[i])
