@@ -14,7 +14,7 @@ import (
 // that none does, which denies nothing and allows nothing.
 func Combine(files []File, others map[policy.Group]Group) (Policies, []Problem) {
 	files = inOrder(files)
-	out := together(files, others)
+	out := together(files, others, Shipped())
 	var problems []Problem
 	for _, c := range clashes(files, out.Groups) {
 		problems = append(problems, c.Problem)
@@ -35,8 +35,8 @@ func inOrder(files []File) []File {
 	return files
 }
 
-// together joins files. Of groups the first definition counts, and those of files that are gone where there is no other.
-func together(files []File, gone map[policy.Group]Group) Policies {
+// together joins files. Of groups the first definition counts, else that of a file that is gone, else the shipped one.
+func together(files []File, gone, shipped map[policy.Group]Group) Policies {
 	out := Policies{Groups: map[policy.Group]Group{}}
 	for _, f := range files {
 		for _, g := range f.Groups {
@@ -45,7 +45,7 @@ func together(files []File, gone map[policy.Group]Group) Policies {
 			}
 		}
 	}
-	for _, from := range []map[policy.Group]Group{gone, Shipped()} {
+	for _, from := range []map[policy.Group]Group{gone, shipped} {
 		for name, g := range from {
 			if _, ok := out.Groups[name]; !ok {
 				out.Groups[name] = g

@@ -150,6 +150,7 @@ func TestTextsThatNoCorpusHolds(t *testing.T) {
 		"too large":       {"policies: []\n#" + strings.Repeat("x", MaxFile), "x.yaml: error: the file is larger than 1 MiB"},
 		"nothing":         {"", "x.yaml:1: error: the file is empty"},
 		"zero bytes":      {strings.Repeat("\x00", 4096), "x.yaml:1: error: this is not YAML: control characters are not allowed"},
+		"too many tokens": {"groups:\n  a: |\n" + strings.Repeat("    a.example.com,\n", policy.MaxTokens+1), "x.yaml:2:6: error: more destinations than can be held"},
 		"too many rules":  {"policies:\n" + strings.Repeat("  - {match: {container: x}, mode: off}\n", maxRules+1), "x.yaml:258:5: error: the file has more rules than can be held"},
 		"deeply nested":   {"policies: " + strings.Repeat("[", 100000), "x.yaml:1: error: this is not YAML: exceeded max depth of 10000"},
 		"a name of lines": {"groups: {a: x.example.com}\n\"\\e[31m\\n\": 1\n", `x.yaml:2:1: error: "\x1b[31m\n" is not known here`},

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
 )
 
@@ -64,6 +65,9 @@ func names(dir string) (out []string, bad *mistake, err error) {
 func read(path string) (text string, bad *mistake, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil, err
+	}
+	if name := filepath.Base(path); plain.Text(name, len(name)) != name { // it is shown wherever its tokens are
+		return "", &mistake{RuleFile, "the name of the file has characters that are not printable", "rename it"}, nil
 	}
 	cannot := func(err error) *mistake {
 		switch {

@@ -19,6 +19,8 @@ type version struct {
 type standing struct {
 	files map[string]version
 	gone  map[policy.Group]version
+	// shipped are the groups that come with the program; nil is not looked up yet.
+	shipped map[policy.Group]Group
 }
 
 // candidate is a file as it was found: good, or with what is wrong with it.
@@ -41,6 +43,9 @@ type candidate struct {
 //
 // A file that is bad keeps the version before, for which the same is asked again.
 func settle(before standing, now []candidate) (standing, []Problem) {
+	if before.shipped == nil {
+		before.shipped = Shipped()
+	}
 	s := settling{before: before, chosen: map[string]version{}, fresh: map[string]bool{}, gone: map[policy.Group]version{}}
 	maps.Copy(s.gone, before.gone)
 	there := map[string]bool{}
@@ -65,7 +70,7 @@ func settle(before standing, now []candidate) (standing, []Problem) {
 	for s.revert() {
 	}
 	s.keepGone(now)
-	return standing{s.chosen, s.gone}, s.told(now)
+	return standing{s.chosen, s.gone, before.shipped}, s.told(now)
 }
 
 // settling is a decision under way.
@@ -81,7 +86,7 @@ type settling struct {
 func (s *settling) revert() bool {
 	files := inForce(s.chosen)
 	blamed := map[string]Problem{}
-	for _, c := range clashes(files, together(files, nil).Groups) {
+	for _, c := range clashes(files, together(files, nil, s.before.shipped).Groups) {
 		if c.double != nil {
 			first, second := c.double[0], c.double[1]
 			if s.fresh[second.File] {
@@ -149,7 +154,7 @@ func inForce(versions map[string]version) (out []File) {
 func (s *settling) keepGone(now []candidate) {
 	files := inForce(s.chosen)
 	kept := map[policy.Group]version{}
-	for _, c := range clashes(files, together(files, nil).Groups) {
+	for _, c := range clashes(files, together(files, nil, s.before.shipped).Groups) {
 		if v, ok := s.gone[c.group]; ok && c.double == nil {
 			kept[c.group] = v
 			c.Message = "the group is gone with " + plain.Text(v.Name, maxShown) + "; what it held then stays in force here"
@@ -191,5 +196,9 @@ func (s standing) policies() Policies {
 			gone[name] = v.Groups[i]
 		}
 	}
-	return together(inForce(s.files), gone)
+	shipped := s.shipped
+	if shipped == nil {
+		shipped = Shipped()
+	}
+	return together(inForce(s.files), gone, shipped)
 }

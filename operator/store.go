@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dockerwall/dockerwall/policy"
 )
@@ -25,6 +26,7 @@ type Options struct {
 type Store struct {
 	options Options
 	copies  copies
+	lookout time.Duration
 
 	looking sync.Mutex // one look at a time
 	parsed  map[string]candidate
@@ -39,7 +41,7 @@ type Store struct {
 // NewStore reads the directory, and the copies for what is bad in it. It never fails: what is wrong is among the problems.
 // It writes nothing; Run and Reload do.
 func NewStore(o Options) *Store {
-	s := &Store{options: o, policies: Policies{Groups: Shipped()}}
+	s := &Store{options: o, lookout: lookout, policies: Policies{Groups: Shipped()}}
 	if o.Dir == "" {
 		return s
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,6 +98,7 @@ func TestWhatBecomesOfAFile(t *testing.T) {
 				p.write("b"+strconv.Itoa(i)+".yml", "policies: []\n")
 			}
 		}, was, "error: the directory has 257 policy files"},
+		"a name of two lines": {func(p place, _ string) { p.write("b\n.yaml", rule("two")) }, was, "b.yaml: error: the name of the file has characters that are not printable"},
 		"other names": {func(p place, _ string) {
 			for _, name := range []string{".a.yaml", "a.yaml~", "README", "b.yaml.dpkg-old", ".#a.yaml"} {
 				p.write(name, badText)
@@ -315,5 +317,38 @@ func TestCopiesNeverTakeThePlaceOfFiles(t *testing.T) {
 				t.Errorf("%s counts, and it says %q", says(s), told)
 			}
 		})
+	}
+}
+
+// TestAWriterWithoutEndPutsNothingOff changes a file beside one that a program never stops writing. Nothing but events
+// tells the store.
+func TestAWriterWithoutEndPutsNothingOff(t *testing.T) {
+	p := newPlace(t)
+	changed := make(chan Policies, 1)
+	s := NewStore(Options{Dir: p.dir, Changed: func(_, after Policies) { changed <- after }})
+	s.lookout = time.Hour
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() { _ = s.Run(ctx) })
+	all.Go(func() {
+		for ctx.Err() == nil {
+			_ = os.WriteFile(p.dir+"/.noise", nil, 0o644)
+			time.Sleep(quiet / 10)
+		}
+	})
+	defer all.Wait()
+	defer cancel()
+	again := time.NewTicker(quiet) // until there is a watch
+	defer again.Stop()
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case <-changed:
+			return
+		case <-again.C:
+			p.write("a.yaml", rule("one"))
+		case <-timeout:
+			t.Fatal("the change is not seen")
+		}
 	}
 }

@@ -20,26 +20,39 @@ type piece struct {
 // pieces are the tokens of a list, or of one text with commas. of is what the list is called.
 func (p *parser) pieces(n *yaml.Node, of string) (out []piece) {
 	for _, word := range p.words(n, "destinations for "+of+`, as in ["*.example.com:443", 10.0.0.0/8]`) {
-		off := 0
-		for raw := range strings.FieldsFuncSeq(word.Value, func(r rune) bool { return r == ',' || r == '\n' }) {
-			at := off + strings.Index(word.Value[off:], raw)
-			off = at + len(raw)
-			text := strings.TrimSpace(raw)
-			if text == "" {
-				continue
+		off, lines := 0, 0 // of what comes next
+		for off < len(word.Value) {
+			raw := word.Value[off:]
+			if end := strings.IndexAny(raw, ",\n"); end >= 0 {
+				raw = raw[:end]
 			}
-			line, column := p.within(word, at+strings.Index(raw, text), text)
-			out = append(out, piece{text, line, column})
+			if text := strings.TrimSpace(raw); text != "" {
+				if len(out) == policy.MaxTokens {
+					p.fail(n, policy.RuleLimit, "more destinations than can be held", "write prefixes or wildcards for many destinations, or several rules")
+					return out
+				}
+				line, column := p.within(word, lines, off+strings.Index(raw, text), text)
+				out = append(out, piece{text, line, column})
+			}
+			if off += len(raw) + 1; off <= len(word.Value) && word.Value[off-1] == '\n' {
+				lines++
+			}
 		}
 	}
 	return out
 }
 
-// within is where a part of a scalar stands, as near as can be told.
-func (p *parser) within(n *yaml.Node, off int, text string) (line, column int) {
+// within is where a part of a scalar stands, behind so many line ends and bytes of it, as near as can be told.
+func (p *parser) within(n *yaml.Node, lines, off int, text string) (line, column int) {
+	switch {
+	case text == n.Value && n.Style == 0:
+		return n.Line, n.Column
+	case text == n.Value && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
+		return n.Line, n.Column + 1
+	}
 	line, from := n.Line, n.Column
 	if n.Style&yaml.LiteralStyle != 0 {
-		line, from = n.Line+1+strings.Count(n.Value[:off], "\n"), 1
+		line, from = n.Line+1+lines, 1
 	}
 	if line > len(p.lines) {
 		return n.Line, n.Column

@@ -28,7 +28,7 @@ func (s *Store) Run(ctx context.Context) error {
 	w := watcher{store: s}
 	defer w.close()
 	w.open()
-	tick := time.NewTicker(lookout)
+	tick := time.NewTicker(s.lookout)
 	defer tick.Stop()
 	settled := time.NewTimer(0)
 	settled.Stop()

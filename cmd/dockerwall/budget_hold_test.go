@@ -105,7 +105,7 @@ func (a *asker) learns(b *testing.B) {
 		a.ask(b)
 		text, err := a.Host.Command(b.Context(), "nft", "list", "set", "inet", "dockerwall", "c_"+dockertest.ID("c0")[:12]+"_dns4").CombinedOutput()
 		if want := fmt.Sprintf("n%d.held.example", a.asked-1); err != nil || !strings.Contains(string(text), want) {
-			return fmt.Errorf("%s is not in the set: %v", want, err)
+			return fmt.Errorf("%s is not in the set: %w", want, err)
 		}
 		return nil
 	})

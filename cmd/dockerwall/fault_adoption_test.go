@@ -86,10 +86,10 @@ func (c *crowd) plug(t testing.TB, name, bridge string, addr netip.Addr, mac str
 }
 
 // whole starts a daemon, and returns how long it took until the table was adopted and compared.
-func (c *crowd) whole(t testing.TB) (*wall, time.Duration) {
+func (c *crowd) whole(t testing.TB, settings ...string) (*wall, time.Duration) {
 	t.Helper()
 	began := time.Now()
-	d := c.launch(t, "DOCKER_HOST="+c.engine.Host())
+	d := c.launch(t, append(settings, "DOCKER_HOST="+c.engine.Host())...)
 	var took time.Duration
 	within(t, patience*time.Duration(1+c.n/crowded), func() error {
 		for line := range strings.Lines(d.log.String()) {
