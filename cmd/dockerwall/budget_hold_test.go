@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -105,7 +106,7 @@ func (a *asker) learns(b *testing.B) {
 		a.ask(b)
 		text, err := a.Host.Command(b.Context(), "nft", "list", "set", "inet", "dockerwall", "c_"+dockertest.ID("c0")[:12]+"_dns4").CombinedOutput()
 		if want := fmt.Sprintf("n%d.held.example", a.asked-1); err != nil || !strings.Contains(string(text), want) {
-			return fmt.Errorf("%s is not in the set: %w", want, err)
+			return errors.Join(fmt.Errorf("%s is not in the set", want), err)
 		}
 		return nil
 	})
