@@ -10,6 +10,7 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Services is how many there are.
@@ -107,7 +108,7 @@ func (p Project) networksOf(s service) (out []composeNetwork) {
 			out = append(out, n)
 		}
 	}
-	slices.SortFunc(out, func(a, b composeNetwork) int { return strings.Compare(a.name, b.name) })
+	sortby.Func(out, func(a, b composeNetwork) int { return strings.Compare(a.name, b.name) })
 	return slices.Compact(out)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Severity says how much a finding matters. The zero value is none.
@@ -81,7 +82,7 @@ func ordered(list []Finding) []Finding {
 			*sentence = plain.Text(*sentence, maxSentence)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Finding) int {
+	sortby.Stable(list, func(a, b Finding) int {
 		return cmp.Or(
 			strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
 			strings.Compare(a.Service, b.Service), strings.Compare(a.Container, b.Container), strings.Compare(a.Label, b.Label),

@@ -3,6 +3,8 @@ package check
 import (
 	"slices"
 	"strings"
+
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // The rules of this package, besides those of packages policy and reconcile.
@@ -38,6 +40,6 @@ type Rule struct {
 // Rules are all there are, by ID.
 func Rules() []Rule {
 	all := slices.Concat(ownRules(), policyRules(), fileRules(), hostRules())
-	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
+	sortby.Func(all, func(a, b Rule) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

@@ -1,12 +1,12 @@
 package check
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Host is a host with its containers.
@@ -69,7 +69,7 @@ func (h Host) own(c docker.Container) (out []label) {
 			out = append(out, label{key: key, value: value})
 		}
 	}
-	slices.SortFunc(out, func(a, b label) int { return strings.Compare(a.key, b.key) })
+	sortby.Func(out, func(a, b label) int { return strings.Compare(a.key, b.key) })
 	return out
 }
 

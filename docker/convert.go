@@ -1,10 +1,10 @@
 package docker
 
 import (
-	"cmp"
 	"net/netip"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -162,7 +162,7 @@ func endpointsFrom(attached map[string]network.EndpointResource) []Endpoint {
 			MAC:         e.MacAddress,
 		})
 	}
-	slices.SortFunc(out, func(a, b Endpoint) int { return cmp.Compare(a.ContainerID, b.ContainerID) })
+	sort.Slice(out, func(i, j int) bool { return out[i].ContainerID < out[j].ContainerID })
 	return out
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Interfaces is what the network namespace holds; both slices are sorted.
@@ -49,13 +51,13 @@ func Read() (Interfaces, error) {
 		b.Addrs = sorted(b.Addrs)
 		out.Bridges = append(out.Bridges, *b)
 	}
-	slices.SortFunc(out.Bridges, func(x, y Bridge) int { return strings.Compare(x.Name, y.Name) })
+	sortby.Func(out.Bridges, func(x, y Bridge) int { return strings.Compare(x.Name, y.Name) })
 	out.Bridges = slices.CompactFunc(out.Bridges, func(x, y Bridge) bool { return x.Name == y.Name })
 	return out, nil
 }
 
 func sorted(addrs []netip.Addr) []netip.Addr {
-	slices.SortFunc(addrs, netip.Addr.Compare)
+	sortby.Func(addrs, netip.Addr.Compare)
 	return slices.Compact(addrs)
 }
 

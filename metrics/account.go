@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -147,7 +148,9 @@ func (t target) compare(u target) int {
 
 // targets are the series in the order they are written.
 func (a *account) targets() []target {
-	return slices.SortedFunc(maps.Keys(a.series), target.compare)
+	out := slices.Collect(maps.Keys(a.series))
+	sort.Slice(out, func(i, j int) bool { return out[i].compare(out[j]) < 0 })
+	return out
 }
 
 // less is a - b, never below zero.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -206,11 +207,14 @@ func (l *ledger) inOrder() []*account {
 
 // inOrder sorts destinations of one scrape: the most denied come first to a series.
 func inOrder(denied []Denied) []Denied {
-	return slices.SortedFunc(slices.Values(denied), func(a, b Denied) int {
+	out := slices.Clone(denied)
+	sort.Slice(out, func(i, j int) bool {
+		a, b := out[i], out[j]
 		return cmp.Or(
 			cmp.Compare(b.Packets, a.Packets),
 			a.Dst.Compare(b.Dst),
 			cmp.Compare(a.Port, b.Port),
-			cmp.Compare(a.Proto, b.Proto))
+			cmp.Compare(a.Proto, b.Proto)) < 0
 	})
+	return out
 }

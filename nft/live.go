@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -168,9 +169,7 @@ func (o liveObjects) sorted(known layout) ([]*Fragment, []Foreign) {
 			stranger("chain", c.name, chainText(chain))
 		}
 	}
-	slices.SortFunc(foreign, func(a, b Foreign) int {
-		return strings.Compare(a.Kind+" "+a.Name, b.Kind+" "+b.Name)
-	})
+	sort.Slice(foreign, func(i, j int) bool { return foreign[i].Kind+" "+foreign[i].Name < foreign[j].Kind+" "+foreign[j].Name })
 	return known.sorted(into.all), foreign
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 const (
@@ -141,7 +142,7 @@ func (a *account) tell(told map[Target]nft.Count, last Target) (out []Denial) {
 	if a.room.Packets == 0 && len(told) > 0 {
 		told[last], a.room = plus(told[last], a.room), nft.Count{}
 	}
-	for _, t := range slices.SortedFunc(maps.Keys(told), compareTargets) {
+	for _, t := range sortby.Collect(maps.Keys(told), compareTargets) {
 		out = append(out, Denial{Target: t, Packets: told[t].Packets, Bytes: told[t].Bytes})
 	}
 	if a.room.Packets > 0 {
@@ -175,13 +176,13 @@ func (a *account) lateInOrder() []Target {
 			out = append(out, t)
 		}
 	}
-	slices.SortFunc(out, compareTargets)
+	sortby.Func(out, compareTargets)
 	return out
 }
 
 // inOrder sorts a record: the most denied come first to what room there is.
 func inOrder(record []nft.Denial) []nft.Denial {
-	return slices.SortedFunc(slices.Values(record), func(a, b nft.Denial) int {
+	return sortby.Collect(slices.Values(record), func(a, b nft.Denial) int {
 		return cmp.Or(cmp.Compare(b.Packets, a.Packets), compareTargets(targetOf(a), targetOf(b)))
 	})
 }

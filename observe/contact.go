@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Contact is what one subject reached at one target because nothing denied it.
@@ -126,7 +128,7 @@ func (h *observed) trimContacts(n int) {
 	if len(h.contacts) <= n {
 		return
 	}
-	all := slices.SortedFunc(maps.Values(h.contacts), func(a, b *Contact) int {
+	all := sortby.Collect(maps.Values(h.contacts), func(a, b *Contact) int {
 		return cmp.Or(b.Last.Compare(a.Last), compareContacts(*a, *b))
 	})
 	for _, c := range all[n:] {
@@ -159,7 +161,7 @@ func (h *observed) exportContacts() []Contact {
 	for _, c := range h.contacts {
 		out = append(out, *c)
 	}
-	slices.SortFunc(out, compareContacts)
+	sortby.Func(out, compareContacts)
 	return out
 }
 

@@ -9,9 +9,10 @@ import (
 	"io"
 	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // fileVersion grows when a line gets a field, or another meaning. Version 1 had no contacts, and is read.
@@ -102,7 +103,7 @@ func (c content) encode(w io.Writer) error {
 }
 
 func bySubject(subjects map[identity]*observed) []*observed {
-	return slices.SortedFunc(maps.Values(subjects), func(a, b *observed) int {
+	return sortby.Collect(maps.Values(subjects), func(a, b *observed) int {
 		if n := strings.Compare(a.subject.Name, b.subject.Name); n != 0 {
 			return n
 		}

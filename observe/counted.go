@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // maxCounted is how many destinations of a [Baseline] a file has. Where there are more, those of the containers with most
@@ -67,8 +68,8 @@ func (b *Baseline) lines() (lineTold, []lineCounted) {
 	var out []lineCounted
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
 		l := byID[id]
-		slices.SortFunc(l.Parts, func(a, b linePart) int { return strings.Compare(a.Name, b.Name) })
-		slices.SortFunc(l.Records, func(a, b lineTarget) int { return compareTargets(a.target(), b.target()) })
+		sortby.Func(l.Parts, func(a, b linePart) int { return strings.Compare(a.Name, b.Name) })
+		sortby.Func(l.Records, func(a, b lineTarget) int { return compareTargets(a.target(), b.target()) })
 		out = append(out, *l)
 	}
 	return told, out
@@ -80,7 +81,7 @@ func (b *Baseline) most(limit int) int {
 	for _, records := range b.Records {
 		sizes = append(sizes, len(records))
 	}
-	slices.SortFunc(sizes, cmp.Compare[int])
+	sortby.Func(sizes, cmp.Compare[int])
 	for _, n := range sizes {
 		if limit -= n; limit < 0 {
 			return n - 1

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 const (
@@ -211,7 +212,7 @@ func (j *judge) wildcards(tokens []token) {
 			count[group{parent, t.Clause}]++
 		}
 	}
-	groups := slices.SortedFunc(maps.Keys(count), func(a, b group) int {
+	groups := sortby.Collect(maps.Keys(count), func(a, b group) int {
 		return strings.Compare(a.parent+a.clause.String(), b.parent+b.clause.String())
 	})
 	for _, g := range groups {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/flows"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // listing is one look at all flows.
@@ -136,7 +137,7 @@ const toldAtOnce = 1024
 
 func (l *listing) tell(out []Opened) {
 	at := time.Now()
-	slices.SortFunc(out, func(a, b Opened) int { return compareContacts(a.Contact, b.Contact) })
+	sortby.Func(out, func(a, b Opened) int { return compareContacts(a.Contact, b.Contact) })
 	lost := l.lost
 	for some := range slices.Chunk(out, toldAtOnce) {
 		l.contacts.opt.Sink(at, some, lost)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Sighting is packets of nobody we know that nflog showed.
@@ -64,7 +65,7 @@ func (r *reason) tell(name nft.Reason, sightings []Sighting) (out []Denial) {
 		room = minus(room, nft.Count{Packets: n, Bytes: d.Bytes})
 		out = append(out, d)
 	}
-	for _, s := range slices.SortedFunc(slices.Values(sightings), compareSightings) {
+	for _, s := range sortby.Collect(slices.Values(sightings), compareSightings) {
 		if n := min(s.Packets, room.Packets); s.Reason == name && n > 0 {
 			add(Denial{Source: s.Source, Interface: s.Interface, Target: s.Target}, n)
 		}

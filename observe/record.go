@@ -10,6 +10,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Bounds of what is remembered. Whoever sends packets chooses their destinations, and whoever answers DNS the names.
@@ -164,7 +165,7 @@ func (h *observed) trim(n int) {
 	if len(h.records) <= n {
 		return
 	}
-	all := slices.SortedFunc(maps.Values(h.records), func(a, b *Record) int {
+	all := sortby.Collect(maps.Values(h.records), func(a, b *Record) int {
 		return cmp.Or(b.Last.Compare(a.Last), compareTargets(a.Target, b.Target))
 	})
 	for _, r := range all[n:] {
@@ -250,7 +251,7 @@ func note(m map[string]time.Time, name string, at time.Time, limit int) bool {
 
 // trimNames leaves the n names that were seen last.
 func trimNames(m map[string]time.Time, n int) {
-	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+	names := sortby.Collect(maps.Keys(m), func(a, b string) int {
 		return cmp.Or(m[a].Compare(m[b]), cmp.Compare(a, b))
 	})
 	for _, old := range names[:len(m)-n] {
@@ -267,7 +268,7 @@ func (h *observed) export() Observed {
 	for _, r := range h.records {
 		out.Records = append(out.Records, *r)
 	}
-	slices.SortFunc(out.Records, func(a, b Record) int { return compareTargets(a.Target, b.Target) })
+	sortby.Func(out.Records, func(a, b Record) int { return compareTargets(a.Target, b.Target) })
 	return out
 }
 

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/dockerwall/dockerwall/api"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // maxQuestions is how many names that were asked for wait to be remembered; more are lost.
@@ -288,7 +288,7 @@ func (s *Store) Observed() []Observed {
 	for _, h := range s.subjects {
 		out = append(out, h.export())
 	}
-	slices.SortFunc(out, func(a, b Observed) int {
+	sortby.Func(out, func(a, b Observed) int {
 		if n := strings.Compare(a.Subject.Name, b.Subject.Name); n != 0 {
 			return n
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // maxTokens is how many tokens are suggested for one container: who needs more wants another policy, or scans.
@@ -174,7 +175,7 @@ func (t *token) why() string {
 
 // tokens are those that the records ask for, in order: names, addresses, the host; ports that follow each other are one.
 func (j *judge) tokens() []token {
-	all := slices.SortedFunc(maps.Values(j.wanted), func(a, b *token) int {
+	all := sortby.Collect(maps.Values(j.wanted), func(a, b *token) int {
 		return cmp.Or(cmp.Compare(rank(a.Dest), rank(b.Dest)), a.Compare(b.Token))
 	})
 	var out []token

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Combine is what files say together, beside the groups that are shipped and those of other files. The problems are those
@@ -31,7 +32,7 @@ func Combine(files []File, others map[policy.Group]Group) (Policies, []Problem) 
 
 func inOrder(files []File) []File {
 	files = slices.Clone(files)
-	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	sortby.Stable(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files
 }
 

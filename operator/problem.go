@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // The rules that a file can break, besides those of package policy. They are names for programs, and do not change.
@@ -59,7 +60,7 @@ const maxProblems = 20
 // bounded puts the problems of one file in the order of its lines, errors kept in preference to warnings.
 func bounded(file string, problems []Problem) []Problem {
 	problems = slices.Clone(problems)
-	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Severity, b.Severity) })
+	sortby.Stable(problems, func(a, b Problem) int { return cmp.Compare(a.Severity, b.Severity) })
 	var more []Problem
 	if rest := len(problems) - maxProblems; rest > 0 {
 		more = []Problem{{File: file, Problem: policy.Problem{
@@ -67,7 +68,7 @@ func bounded(file string, problems []Problem) []Problem {
 		}}}
 		problems = problems[:maxProblems]
 	}
-	slices.SortStableFunc(problems, func(a, b Problem) int {
+	sortby.Stable(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return append(problems, more...)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Limits of what is kept. More is refused.
@@ -45,7 +46,7 @@ func (s *Store) Grant(w Wish, tokens []policy.Token) error {
 		for _, t := range tokens {
 			kept = append(kept, grant{Grant{t, now.stamp(w)}, now.end(w.For)})
 		}
-		slices.SortFunc(kept, func(x, y grant) int { return x.Compare(y.Token) })
+		sortby.Func(kept, func(x, y grant) int { return x.Compare(y.Token) })
 		one.grants = slices.CompactFunc(kept, func(x, y grant) bool { return x.Token == y.Token })
 		return one, one.check()
 	})

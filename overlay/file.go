@@ -16,6 +16,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/disk"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 const (
@@ -221,7 +222,7 @@ func (r reading) container(c fileContainer) (container, error) {
 			out.grants = append(out.grants, g)
 		}
 	}
-	slices.SortFunc(out.grants, func(x, y grant) int { return x.Compare(y.Token) })
+	sortby.Func(out.grants, func(x, y grant) int { return x.Compare(y.Token) })
 	return out, out.check()
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sort"
 )
 
 // Box is a set of destinations as one element of a concatenated interval set: addresses × protocol ×
@@ -38,8 +39,9 @@ func Boxes(tokens []Token) ([]Box, bool) {
 		}
 		boxes, visits = s.boxes, s.visits
 	}
-	slices.SortFunc(boxes, func(a, b Box) int {
-		return cmp.Or(a.Literal.compare(b.Literal), cmp.Compare(a.Proto, b.Proto), a.Ports.compare(b.Ports))
+	sort.Slice(boxes, func(i, j int) bool {
+		a, b := boxes[i], boxes[j]
+		return cmp.Or(a.Literal.compare(b.Literal), cmp.Compare(a.Proto, b.Proto), a.Ports.compare(b.Ports)) < 0
 	})
 	return boxes, true
 }
@@ -78,7 +80,7 @@ func edges(tokens []Token, proto Proto) []edge {
 			out = append(out, edge{v6, l.First, false, ports}, edge{v6, l.Last.Next(), true, ports})
 		}
 	}
-	slices.SortFunc(out, edge.compare)
+	sort.Slice(out, func(i, j int) bool { return out[i].compare(out[j]) < 0 })
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -120,8 +121,8 @@ func (r *reports) list() []Problem {
 	warnings := r.warnings[:min(len(r.warnings), maxProblems-len(r.errors))]
 	unseen := r.unseen[Error] + r.unseen[Warning] + len(r.warnings) - len(warnings)
 	out := slices.Concat(r.errors, warnings)
-	slices.SortStableFunc(out, func(a, b Problem) int {
-		return cmp.Or(strings.Compare(a.Label, b.Label), cmp.Compare(a.Pos, b.Pos))
+	sort.SliceStable(out, func(i, j int) bool {
+		return cmp.Or(strings.Compare(out[i].Label, out[j].Label), cmp.Compare(out[i].Pos, out[j].Pos)) < 0
 	})
 	if unseen > 0 {
 		more := Problem{Severity: Warning, Rule: RuleMore, Message: fmt.Sprintf("… and %d more", unseen), Remedy: "correct these first"}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Change is what became different for a container that stays, because files changed, or somebody changed it at run time.
@@ -36,7 +37,7 @@ func Changes(old, now State) (out []Change) {
 			out = append(out, change)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Change) int { return strings.Compare(a.Container.Name, b.Container.Name) })
+	sortby.Stable(out, func(a, b Change) int { return strings.Compare(a.Container.Name, b.Container.Name) })
 	return out
 }
 

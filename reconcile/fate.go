@@ -6,6 +6,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Fate is whether the rules are about a running container, and if not, why.
@@ -141,6 +142,6 @@ func (f fates) networksOf(c docker.Container) []docker.Network {
 			out = append(out, n)
 		}
 	}
-	slices.SortFunc(out, func(x, y docker.Network) int { return strings.Compare(x.Name, y.Name) })
+	sortby.Func(out, func(x, y docker.Network) int { return strings.Compare(x.Name, y.Name) })
 	return out
 }

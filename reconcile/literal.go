@@ -2,10 +2,10 @@ package reconcile
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // ranges merges literals: the kernel's sets of intervals take no overlap.
@@ -56,7 +56,7 @@ func apartBoxes(merged []nft.Box) []nft.Box {
 			out = append(out, nft.Box{Range: r, Proto: b.Proto, Ports: b.Ports})
 		}
 	}
-	slices.SortFunc(out, func(x, y nft.Box) int {
+	sortby.Func(out, func(x, y nft.Box) int {
 		return cmp.Or(x.First.Compare(y.First), cmp.Compare(x.Proto, y.Proto), cmp.Compare(x.Ports.First, y.Ports.First))
 	})
 	return out

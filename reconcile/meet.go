@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Bounds of a meet. Beyond, it allows nothing.
@@ -115,10 +116,10 @@ func either(a, b nft.Matches) nft.Matches {
 			continue
 		}
 		addrs := slices.Concat(out.Names[i].Addrs, set.Addrs)
-		slices.SortStableFunc(addrs, func(x, y nft.NamedAddr) int { return x.Addr.Compare(y.Addr) })
+		sortby.Stable(addrs, func(x, y nft.NamedAddr) int { return x.Addr.Compare(y.Addr) })
 		out.Names[i].Addrs = slices.CompactFunc(addrs, func(x, y nft.NamedAddr) bool { return x.Addr == y.Addr })
 	}
-	slices.SortStableFunc(out.Names, func(x, y nft.NameSet) int { return compareClauses(x.Clause, y.Clause) })
+	sortby.Stable(out.Names, func(x, y nft.NameSet) int { return compareClauses(x.Clause, y.Clause) })
 	return out
 }
 
@@ -214,7 +215,7 @@ func commonLiterals(a, b nft.Literals, tidy func([]nft.Range) []nft.Range) nft.L
 // commonRanges takes lists whose ranges are disjoint.
 func commonRanges(a, b []nft.Range) (out []nft.Range) {
 	byFirst := func(x, y nft.Range) int { return x.First.Compare(y.First) }
-	a, b = slices.SortedFunc(slices.Values(a), byFirst), slices.SortedFunc(slices.Values(b), byFirst)
+	a, b = sortby.Collect(slices.Values(a), byFirst), sortby.Collect(slices.Values(b), byFirst)
 	for i, j := 0, 0; i < len(a) && j < len(b); {
 		if r, ok := shareOf(a[i], b[j]); ok {
 			out = append(out, r)
@@ -241,7 +242,7 @@ func shareOf(a, b nft.Range) (nft.Range, bool) {
 
 // mergeRanges has those that overlap or touch become one.
 func mergeRanges(ranges []nft.Range) (out []nft.Range) {
-	for _, r := range slices.SortedFunc(slices.Values(ranges), func(x, y nft.Range) int { return x.First.Compare(y.First) }) {
+	for _, r := range sortby.Collect(slices.Values(ranges), func(x, y nft.Range) int { return x.First.Compare(y.First) }) {
 		if n := len(out); n > 0 && out[n-1].First.Is4() == r.First.Is4() && (r.First.Compare(out[n-1].Last) <= 0 || r.First == out[n-1].Last.Next()) {
 			if r.Last.Compare(out[n-1].Last) > 0 {
 				out[n-1].Last = r.Last
@@ -255,7 +256,7 @@ func mergeRanges(ranges []nft.Range) (out []nft.Range) {
 
 // apartRanges leaves single addresses single, each once.
 func apartRanges(ranges []nft.Range) []nft.Range {
-	slices.SortFunc(ranges, func(x, y nft.Range) int { return x.First.Compare(y.First) })
+	sortby.Func(ranges, func(x, y nft.Range) int { return x.First.Compare(y.First) })
 	return slices.Compact(ranges)
 }
 
@@ -287,7 +288,7 @@ func commonBoxes(a, b []nft.Box) (out []nft.Box) {
 
 // disjointBoxes leaves out boxes that overlap an earlier one: less is allowed, never more. Larger ones come first.
 func disjointBoxes(boxes []nft.Box) (out []nft.Box) {
-	slices.SortStableFunc(boxes, func(x, y nft.Box) int {
+	sortby.Stable(boxes, func(x, y nft.Box) int {
 		return cmp.Or(x.First.Compare(y.First), y.Last.Compare(x.Last), cmp.Compare(x.Proto, y.Proto), cmp.Compare(x.Ports.First, y.Ports.First), cmp.Compare(y.Ports.Last, x.Ports.Last))
 	})
 	var open []nft.Box // that reach as far

@@ -11,6 +11,7 @@ import (
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // networks sorts bridges into fenced and free ones, and endpoints by container.
@@ -47,7 +48,7 @@ func (b *builder) sortedNetworks() []docker.Network {
 		}
 		return 1
 	}
-	return slices.SortedFunc(slices.Values(b.state.Docker.Networks), func(x, y docker.Network) int {
+	return sortby.Collect(slices.Values(b.state.Docker.Networks), func(x, y docker.Network) int {
 		return cmp.Or(strings.Compare(x.Bridge, y.Bridge), cmp.Compare(free(x), free(y)), strings.Compare(x.ID, y.ID))
 	})
 }
@@ -98,7 +99,7 @@ func (b *builder) claim(n docker.Network, ports map[attachment]*nft.Port) {
 		}
 	}
 	for _, e := range n.Endpoints {
-		slices.SortFunc(b.endpoints[e.ContainerID], compareEndpoints)
+		sortby.Func(b.endpoints[e.ContainerID], compareEndpoints)
 	}
 }
 
@@ -180,6 +181,6 @@ func (b *builder) notPublic() []netip.Prefix {
 			add(p)
 		}
 	}
-	slices.SortFunc(out, netip.Prefix.Compare)
+	sortby.Func(out, netip.Prefix.Compare)
 	return slices.Compact(out)
 }

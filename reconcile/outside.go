@@ -6,6 +6,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Outside is what Build reports of containers beyond their labels: what of them no hook of ours sees, and what lets them
@@ -23,7 +24,7 @@ func Outside(s State) []Problem {
 			b.unmanaged(c)
 		}
 	}
-	slices.SortFunc(b.problems, compareProblems)
+	sortby.Func(b.problems, compareProblems)
 	return b.problems
 }
 

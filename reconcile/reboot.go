@@ -9,6 +9,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // maxRemembered is how many addresses a boot ruleset opens anything to, in all.
@@ -62,9 +63,9 @@ func Reboot(s State, r nft.Ruleset, earlier map[string]Earlier) nft.Ruleset {
 	for _, c := range b.certain {
 		b.out.Containers = append(b.out.Containers, c)
 	}
-	slices.SortFunc(b.out.Containers, func(x, y nft.Container) int { return strings.Compare(x.ID, y.ID) })
+	sortby.Func(b.out.Containers, func(x, y nft.Container) int { return strings.Compare(x.ID, y.ID) })
 	b.keepFollowed()
-	slices.SortFunc(b.out.Sources, func(x, y nft.Source) int { return strings.Compare(x.Name, y.Name) })
+	sortby.Func(b.out.Sources, func(x, y nft.Source) int { return strings.Compare(x.Name, y.Name) })
 	return b.out
 }
 
@@ -178,7 +179,7 @@ func (b *rebooter) keep(c docker.Container, e nft.Endpoint) {
 		kept = b.policy(c)
 	}
 	kept.Endpoints = append(kept.Endpoints, e)
-	slices.SortFunc(kept.Endpoints, compareEndpoints)
+	sortby.Func(kept.Endpoints, compareEndpoints)
 	b.certain[id] = kept
 }
 
@@ -271,7 +272,7 @@ func Resume(r nft.Ruleset, c Config, was Before) nft.Ruleset {
 			fence(n.Bridge)
 		}
 	}
-	slices.SortFunc(r.Bridges, func(x, y nft.Bridge) int { return strings.Compare(x.Name, y.Name) })
+	sortby.Func(r.Bridges, func(x, y nft.Bridge) int { return strings.Compare(x.Name, y.Name) })
 	return r
 }
 

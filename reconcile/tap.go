@@ -6,6 +6,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/resolver"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // TapSetting is how DNS answers are stopped now; the zero value is not at all.
@@ -42,7 +43,7 @@ func BuildTap(s State, r nft.Ruleset, t TapSetting) nft.Tap {
 			out.Containers = append(out.Containers, nft.TapServer{Bridge: bridge, AddrPort: netip.AddrPortFrom(addr, server.Port())})
 		}
 	}
-	slices.SortFunc(out.Containers, func(a, b nft.TapServer) int { return a.AddrPort.Compare(b.AddrPort) })
+	sortby.Func(out.Containers, func(a, b nft.TapServer) int { return a.AddrPort.Compare(b.AddrPort) })
 	out.Containers = slices.Compact(out.Containers)
 	var asked []netip.Addr
 	for _, server := range s.Resolvers.Ask {

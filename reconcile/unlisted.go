@@ -10,6 +10,7 @@ import (
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // What Docker lists decides which bridges are fenced, and an Engine may be another one than before, or say nonsense. No
@@ -76,7 +77,7 @@ func (b *builder) usualBridges() {
 			b.rules.Bridges = append(b.rules.Bridges, b.bridge(n.Bridge))
 		}
 	}
-	slices.SortFunc(b.rules.Bridges, func(x, y nft.Bridge) int { return strings.Compare(x.Name, y.Name) })
+	sortby.Func(b.rules.Bridges, func(x, y nft.Bridge) int { return strings.Compare(x.Name, y.Name) })
 	for _, n := range b.fenced {
 		if slices.Contains(b.state.unlisted, n.Bridge) {
 			b.report(Problem{Degrades: true, Problem: policy.Problem{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Change is what would be different. The zero value changes nothing.
@@ -107,7 +108,7 @@ func (f Files) apply(to *operator.Policies) {
 	replaced := func(file string) bool { return file != "" && (f.Whole || file == f.Name) }
 	rules := slices.DeleteFunc(slices.Clone(to.Rules), func(r operator.Rule) bool { return replaced(r.File) })
 	rules = append(rules, f.Policies.Rules...)
-	slices.SortStableFunc(rules, func(a, b operator.Rule) int { return strings.Compare(a.File, b.File) })
+	sortby.Stable(rules, func(a, b operator.Rule) int { return strings.Compare(a.File, b.File) })
 	groups := map[policy.Group]operator.Group{}
 	for name, g := range to.Groups {
 		if !replaced(g.File) {

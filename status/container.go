@@ -11,6 +11,7 @@ import (
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Labels by which compose and Swarm mark their containers.
@@ -67,10 +68,10 @@ func (h *host) containers(findings map[string][]api.Finding) []api.Container {
 	for id, fate := range h.fates {
 		c := h.container(h.byID[id], fate)
 		c.Findings = append(c.Findings, findings[id]...)
-		slices.SortStableFunc(c.Findings, func(x, y api.Finding) int { return cmp.Compare(x.Severity, y.Severity) }) // errors first
+		sortby.Stable(c.Findings, func(x, y api.Finding) int { return cmp.Compare(x.Severity, y.Severity) }) // errors first
 		out = append(out, c)
 	}
-	slices.SortFunc(out, func(x, y api.Container) int {
+	sortby.Func(out, func(x, y api.Container) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.ID, y.ID))
 	})
 	return out
@@ -153,7 +154,7 @@ func (h *host) addrs(c docker.Container) []netip.Addr {
 			out = append(out, e.Addr)
 		}
 	}
-	slices.SortFunc(out, netip.Addr.Compare)
+	sortby.Func(out, netip.Addr.Compare)
 	return slices.Compact(out)
 }
 

@@ -3,7 +3,6 @@ package status
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
 	"github.com/dockerwall/dockerwall/resolver"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Bounds of what is told: names beneath one wildcard, and addresses of one name. A thousand containers may share a
@@ -109,7 +109,7 @@ func (n *names) remembered(name string, now []api.NamedAddress) []api.NamedAddre
 			out = append(out, api.NamedAddress{Addr: a.Addr})
 		}
 	}
-	slices.SortFunc(out, func(x, y api.NamedAddress) int { return x.Addr.Compare(y.Addr) })
+	sortby.Func(out, func(x, y api.NamedAddress) int { return x.Addr.Compare(y.Addr) })
 	return out
 }
 
@@ -138,13 +138,13 @@ func (n *names) beneath(parent string, deny bool) (out meaning) {
 		out.names = []api.ResolvedName{{Name: "*." + parent, Deny: deny, Addrs: []api.NamedAddress{}, Error: "no name beneath it was asked for yet"}}
 	}
 	if len(out.names) > maxBeneath {
-		slices.SortFunc(out.names, func(x, y api.ResolvedName) int {
+		sortby.Func(out.names, func(x, y api.ResolvedName) int {
 			return cmp.Or(last(y).Compare(last(x)), strings.Compare(x.Name, y.Name))
 		})
 		out.more = len(out.names) - maxBeneath
 		out.names = out.names[:maxBeneath]
 	}
-	slices.SortFunc(out.names, func(x, y api.ResolvedName) int { return strings.Compare(x.Name, y.Name) })
+	sortby.Func(out.names, func(x, y api.ResolvedName) int { return strings.Compare(x.Name, y.Name) })
 	return out
 }
 

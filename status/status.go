@@ -12,6 +12,7 @@ import (
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
 	"github.com/dockerwall/dockerwall/resolver"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // Input is what a status is told from. All but Outcome may be zero, and is then not known.
@@ -124,7 +125,7 @@ func findings(problems []policy.Problem) []api.Finding {
 	for _, p := range problems {
 		out = append(out, finding(p))
 	}
-	slices.SortStableFunc(out, func(x, y api.Finding) int { return cmp.Compare(x.Severity, y.Severity) }) // errors first
+	sortby.Stable(out, func(x, y api.Finding) int { return cmp.Compare(x.Severity, y.Severity) }) // errors first
 	return out
 }
 

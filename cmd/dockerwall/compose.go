@@ -14,6 +14,7 @@ import (
 	"github.com/dockerwall/dockerwall/observe"
 	"github.com/dockerwall/dockerwall/plain"
 	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 const labelOutbound = policy.LabelOutbound
@@ -110,7 +111,7 @@ func overrides(all []api.Suggestion) (files []override, others []api.Suggestion)
 	for _, f := range byProject {
 		files = append(files, f)
 	}
-	slices.SortFunc(files, func(a, b override) int { return strings.Compare(a.project, b.project) })
+	sortby.Func(files, func(a, b override) int { return strings.Compare(a.project, b.project) })
 	return files, others
 }
 

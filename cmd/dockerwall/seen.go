@@ -17,6 +17,7 @@ import (
 	"github.com/dockerwall/dockerwall/packet"
 	"github.com/dockerwall/dockerwall/policy"
 	"github.com/dockerwall/dockerwall/reconcile"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // maxForeignLabel bounds labels that are not ours, in bytes: rules may match them, and longer ones are left out.
@@ -148,7 +149,7 @@ func (w recall) subject(h observe.Observed) api.ObservedSubject {
 		}
 		out.Records = append(out.Records, r)
 	}
-	slices.SortStableFunc(out.Records, func(a, b api.ObservedRecord) int {
+	sortby.Stable(out.Records, func(a, b api.ObservedRecord) int {
 		return cmp.Or(a.Destination.Compare(b.Destination), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
 	})
 	return out

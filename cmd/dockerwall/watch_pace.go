@@ -2,10 +2,10 @@ package main
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/dockerwall/dockerwall/api"
+	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // paceEvery is the least time between two lines about the same.
@@ -71,7 +71,7 @@ func (p *pace) release(ready func(*paced) bool, now time.Time) (out []api.Denial
 			line.shown, line.held = now, nil
 		}
 	}
-	slices.SortFunc(out, func(a, b api.Denial) int { return int(int64(a.ID) - int64(b.ID)) })
+	sortby.Func(out, func(a, b api.Denial) int { return int(int64(a.ID) - int64(b.ID)) })
 	return out
 }
 
