@@ -220,7 +220,7 @@ func (r *textReader) asked(c docker.Container) []asked {
 func (r *textReader) label(c docker.Container) *text {
 	l := r.out.labels[c.ID]
 	alike := l.alikeFor(c)
-	if len(l.tokens) == 0 || r.alike[alike] < 2 {
+	if alike == "" || r.alike[alike] < 2 {
 		return &l.text
 	}
 	return r.share(sourceLabel, alike, func() text {

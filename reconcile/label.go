@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/dockerwall/dockerwall/docker"
@@ -48,12 +47,13 @@ func (s State) readLabels(c docker.Container, g policy.Grammar) *labels {
 	return l
 }
 
-// alikeFor is the same for containers whose labels can share a source: what is denied of resolvers may be those of one.
+// alikeFor is the same for containers whose labels can share a source, "" for one that cannot: of resolvers that are its own
+// no other's source can deny.
 func (l *labels) alikeFor(c docker.Container) string {
-	if !l.compiled.deniesDNS || len(c.Resolvers) == 0 {
-		return l.sum
+	if len(l.tokens) == 0 || l.compiled.deniesDNS && len(c.Resolvers) > 0 {
+		return ""
 	}
-	return fmt.Sprint(l.sum, c.Resolvers)
+	return l.sum
 }
 
 // image are the labels of c's image, nil when images are trusted, and whether it is known which of c's

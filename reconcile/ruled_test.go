@@ -125,3 +125,25 @@ func TestAGroupThatIsGoneIsReported(t *testing.T) {
 		}
 	}
 }
+
+// TestATwinChangesNothing for a container whose own resolvers are denied: those of the host are others.
+func TestATwinChangesNothing(t *testing.T) {
+	for name, twins := range map[string]int{"alone": 0, "with a twin": 1} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := single("!_dns_, 198.51.100.53, 192.0.2.53", "").state()
+			web := &s.Docker.Containers[0]
+			web.Resolvers = addrs("192.0.2.53")
+			for range twins {
+				twin := *web
+				twin.ID, twin.Name = "f"+web.ID[1:], "other"
+				s.Docker.Containers = append(s.Docker.Containers, twin)
+			}
+			r, _ := build(t, s)
+			for packet, want := range map[string]bool{"forward 198.51.100.53:53/udp": true, "forward 192.0.2.53:53/udp": false, "forward 192.0.2.53:443/tcp": true} {
+				if got := judged(t, r, "172.17.0.2", packet); got != want {
+					t.Errorf("%s: %v", packet, got)
+				}
+			}
+		})
+	}
+}
