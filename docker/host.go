@@ -13,7 +13,7 @@ type Host struct {
 type Container struct {
 	ID          string // 64 hex digits
 	Name        string // without the leading slash; names given by legacy links are left out
-	Image       string // the reference it was created from
+	Image       string // the reference it was created from, or what its ImageUnsure says
 	ImageID     string // "sha256:…"
 	State       string // "created", "running", "paused", "exited", …
 	NetworkMode string // HostConfig.NetworkMode: "bridge", "host", "none", "container:<id>", a network's name or ID; "default" is given as "bridge"
@@ -32,6 +32,9 @@ type Container struct {
 	CapAdd     []string // "NET_ADMIN", "ALL", in capitals without CAP_, sorted
 	PidMode    string   // "host", "container:<id>" or ""
 	Restarts   bool     // it has a restart policy: the Engine starts it by itself
+	// ImageUnsure says that Image is the image's ID where it may have been created from a reference, which means another
+	// image by now; the inspect tells.
+	ImageUnsure bool
 }
 
 // Network is one network of the Engine.

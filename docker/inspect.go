@@ -31,6 +31,7 @@ type inspector struct {
 // try is a container to be inspected.
 type try struct {
 	busy     bool
+	unsure   bool // see Container.ImageUnsure
 	failures int
 	due      time.Time
 }
@@ -43,13 +44,17 @@ func newInspector() inspector {
 func (i *inspector) complete(c *Container) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	own := i.known[c.ID]
+	own, known := i.known[c.ID]
 	c.Resolvers, c.Privileged = slices.Clone(own.resolvers), own.privileged
 	c.CapAdd, c.PidMode, c.Restarts = slices.Clone(own.capAdd), own.pidMode, own.restarts
-	if own.image != "" && c.Image == c.ImageID { // as the listing has it once the reference means another image
+	c.ImageUnsure = byID(*c) && !known
+	if byID(*c) && own.image != "" {
 		c.Image = own.image
 	}
 }
+
+// byID says whether a listing has an image's ID in place of the reference, as it has once that means another image.
+func byID(c Container) bool { return c.ImageID != "" && c.Image == c.ImageID }
 
 // follow takes a new listing: running containers not known yet are to be inspected, others are
 // left alone, for an inspect of one that is starting blocks until it has started.
@@ -70,7 +75,7 @@ func (i *inspector) follow(containers map[string]Container) {
 		_, known := i.known[id]
 		_, tried := i.tries[id]
 		if running(c) && !known && !tried {
-			i.tries[id] = try{}
+			i.tries[id] = try{unsure: byID(c)}
 			wake(i.wake)
 		}
 	}
@@ -98,15 +103,17 @@ func (i *inspector) take(now time.Time) (ids []string, next time.Duration) {
 	return ids, next
 }
 
-// learned takes what an inspect said.
-func (i *inspector) learned(id string, o own) {
+// learned takes what an inspect said, and tells whether the container's image was waited for.
+func (i *inspector) learned(id string, o own) (image bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if _, wanted := i.tries[id]; wanted {
+	t, wanted := i.tries[id]
+	if wanted {
 		i.known[id] = o
 	}
 	delete(i.tries, id)
 	i.mute = false
+	return t.unsure
 }
 
 // failed puts id off, and tells whether this is the first failure after a success.
@@ -114,7 +121,7 @@ func (i *inspector) failed(id string, now time.Time) (first bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if t, wanted := i.tries[id]; wanted {
-		i.tries[id] = try{failures: t.failures + 1, due: now.Add(backoff(t.failures, inspectFirst, inspectLast))}
+		i.tries[id] = try{unsure: t.unsure, failures: t.failures + 1, due: now.Add(backoff(t.failures, inspectFirst, inspectLast))}
 	}
 	wake(i.wake)
 	first = !i.mute
@@ -180,13 +187,14 @@ func (c *Client) inspectContainer(ctx context.Context, id string, kick func()) {
 		o = ownFrom(answer)
 		return err
 	})
+	image := false
 	switch {
 	case err == nil || notFound(err):
-		c.inspect.learned(id, o)
+		image = c.inspect.learned(id, o)
 	case c.inspect.failed(id, time.Now()) && ctx.Err() == nil:
 		c.log.Warn("the containers' own resolvers (--dns) and capabilities are not known, trying again", "container", id, "err", err)
 	}
-	if !o.ordinary() {
+	if image || !o.ordinary() {
 		kick()
 	}
 }

@@ -32,6 +32,19 @@ func TestOwnResolversAreLearnedOnceTheContainerRuns(t *testing.T) {
 	}
 }
 
+// TestTheImageIsLearnedWhoseNameIsAnothersByNow: the listing has its ID then.
+func TestTheImageIsLearnedWhoseNameIsAnothersByNow(t *testing.T) {
+	f := follow(t, dockertest.New(t))
+	app := box("app", "created")
+	app.ImageUnsure = true
+	f.engine.Create(app)
+	if c, _ := find(f.next(), "app"); !c.ImageUnsure || c.Image != app.ImageID {
+		t.Errorf("before the start: %q, unsure %v", c.Image, c.ImageUnsure)
+	}
+	f.engine.Start(app.ID)
+	f.until("the reference", func(h docker.Host) bool { c, _ := find(h, "app"); return !c.ImageUnsure && c.Image == app.Image })
+}
+
 func TestWhatAContainerMayDoIsLearned(t *testing.T) {
 	f := follow(t, dockertest.New(t))
 	app := box("app", "created")

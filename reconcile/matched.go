@@ -16,6 +16,7 @@ type matched struct {
 	from     []operator.Rule // all there are
 	name     string
 	image    string
+	unsure   bool     // whether image is what it was created from
 	known    bool     // what its image brought along
 	networks []string // their names
 }
@@ -24,8 +25,9 @@ type matched struct {
 type matchedRule struct {
 	rule operator.Rule
 	key  string // what the rule keeps when others come and go, or its tokens change
-	// narrow is set where it is for the container only because of labels that its image may have brought along: nobody who
-	// builds an image is to be allowed anything by that, and nobody to get around a denial.
+	// narrow is set where it is for the container only because of labels that its image may have brought along, or of the
+	// image's name while that is not known: nobody who builds an image is to be allowed anything by that, and nobody to get
+	// around a denial.
 	narrow bool
 }
 
@@ -43,17 +45,22 @@ func (m *matched) each() []matchedRule {
 func (r *textReader) match(c docker.Container) *matched {
 	rules := r.state.Operator.Rules
 	image, known := r.state.image(c)
-	m := &matched{from: rules, name: c.Name, image: c.Image, known: known, networks: r.attached[c.ID]}
+	m := &matched{from: rules, name: c.Name, image: c.Image, unsure: c.ImageUnsure, known: known, networks: r.attached[c.ID]}
 	last := r.last.matched[c.ID]
 	switch {
 	case len(rules) == 0:
-	case last != nil && sameRules(last.from, rules) && last.name == m.name && last.image == m.image && last.known == known && slices.Equal(last.networks, m.networks):
+	case last != nil && last.same(m):
 		m = last
 	default:
 		m.rules = r.findRules(c, image, known)
 	}
 	r.out.matched[c.ID] = m
 	return m
+}
+
+// same says whether two are found out from the same.
+func (m *matched) same(o *matched) bool {
+	return sameRules(m.from, o.from) && m.name == o.name && m.image == o.image && m.unsure == o.unsure && m.known == o.known && slices.Equal(m.networks, o.networks)
 }
 
 // sameRules says whether two slices are one.
@@ -72,7 +79,11 @@ func (r *textReader) findRules(c docker.Container, image map[string]string, know
 		r.keys = ruleKeys(r.state.Operator.Rules)
 	}
 	for i, rule := range r.state.Operator.Rules {
-		if rule.Match.Matches(subject) {
+		may := rule.Match
+		if c.ImageUnsure && len(may.Image) > 0 {
+			may.Image = []string{"*"}
+		}
+		if may.Matches(subject) {
 			out = append(out, matchedRule{rule, r.keys[i], !rule.Match.Matches(own)})
 		}
 	}

@@ -147,3 +147,39 @@ func TestATwinChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestAnImageWhoseNameIsNotKnownMayBeAny that a rule names: its denials count, and what it allows does not.
+func TestAnImageWhoseNameIsNotKnown(t *testing.T) {
+	both, _ := policy.Parse("192.0.2.7, !192.0.2.8")
+	label, _ := policy.Parse("192.0.2.8")
+	enforce := policy.ModeEnforce
+	for name, test := range map[string]struct {
+		image                    string
+		unsure                   bool
+		allowed, denied, audited bool
+	}{
+		"it is named":           {"nginx:1", false, true, true, false},
+		"it is another":         {"redis:7", false, false, false, true},
+		"it has an ID":          {"sha256:1", false, false, false, true},
+		"it has an ID till now": {"sha256:1", true, false, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := single("", "").state()
+			web := &s.Docker.Containers[0]
+			web.Image, web.ImageUnsure, web.Labels = test.image, test.unsure, map[string]string{policy.LabelMode: "audit"}
+			s.Config.Default = label
+			s.Operator.Rules = []operator.Rule{{File: "10.yaml", Line: 1, Match: operator.Match{Container: []string{"w*"}, Image: []string{"nginx:*"}}, Policy: both, Mode: &enforce}}
+			r, _ := build(t, s)
+			if audited := r.Containers[0].Mode == nft.Audit; audited != test.audited {
+				t.Errorf("audit is %v", audited)
+			}
+			r.Containers[0].Mode = nft.Enforce
+			if got := reaches(r, *web, "192.0.2.7"); got != test.allowed {
+				t.Errorf("what it allows passes: %v", got)
+			}
+			if got := reaches(r, *web, "192.0.2.8"); got == test.denied {
+				t.Errorf("what it denies passes: %v", got)
+			}
+		})
+	}
+}

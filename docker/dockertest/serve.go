@@ -200,8 +200,12 @@ func summary(c docker.Container) map[string]any {
 	if c.EngineSocket {
 		mounts = append(mounts, map[string]any{"Type": "bind", "Source": "/var/run/docker.sock", "Destination": "/s"})
 	}
+	image := c.Image
+	if c.ImageUnsure { // the reference means another image by now
+		image = c.ImageID
+	}
 	return map[string]any{
-		"Id": c.ID, "Names": []string{"/" + c.Name}, "Image": c.Image, "ImageID": c.ImageID,
+		"Id": c.ID, "Names": []string{"/" + c.Name}, "Image": image, "ImageID": c.ImageID,
 		"Labels": c.Labels, "State": c.State, "HostConfig": map[string]any{"NetworkMode": c.NetworkMode},
 		"NetworkSettings": map[string]any{"Networks": networks}, "Mounts": mounts,
 	}
@@ -232,7 +236,7 @@ func inspection(c docker.Container) map[string]any {
 	if c.Restarts {
 		restart = "always"
 	}
-	return map[string]any{"Id": c.ID, "Name": "/" + c.Name, "HostConfig": map[string]any{
+	return map[string]any{"Id": c.ID, "Name": "/" + c.Name, "Config": map[string]any{"Image": c.Image}, "HostConfig": map[string]any{
 		"NetworkMode": c.NetworkMode, "Dns": dns, "Privileged": c.Privileged, "CapAdd": c.CapAdd, "PidMode": c.PidMode,
 		"RestartPolicy": map[string]any{"Name": restart},
 	}}
