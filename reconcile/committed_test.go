@@ -23,10 +23,15 @@ type overlaid struct {
 func startOverlaid(t *testing.T) *overlaid {
 	t.Helper()
 	r := &overlaid{rig: newRig()}
+	r.begin(t)
+	return r
+}
+
+func (r *overlaid) begin(t *testing.T) {
+	t.Helper()
 	r.said.Store(&overlay.Overlay{})
 	r.overlay = func() overlay.Overlay { return *r.said.Load() }
 	r.learning(t, "192.0.2.1", "")
-	return r
 }
 
 func (r *overlaid) allow(text string) {
@@ -184,6 +189,33 @@ func TestADenialBesideAnUnknownDeniedGroupCounts(t *testing.T) {
 		synctest.Wait()
 		if r.passes("192.0.2.1") || r.passes("203.0.113.7") {
 			t.Error("a denial of everything does not count")
+		}
+	})
+}
+
+// TestARunDoesNotTakeBackWhatWasSaidWhileItLooked: it has asked what counts at run time, and waits for the rest.
+func TestARunDoesNotTakeBackWhatWasSaidWhileItLooked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &overlaid{rig: newRig()}
+		r.images = true
+		r.begin(t)
+		defer r.stop()
+		answer := r.engine.holdImages()
+		r.loop.Kick()
+		time.Sleep(time.Second)
+		r.allow("!192.0.2.1")
+		answered := r.answered(t)
+		if err, did := answered(); !did || err != nil || r.passes("192.0.2.1") {
+			t.Fatalf("answered %v, %v; what is denied passes: %v", did, err, r.passes("192.0.2.1"))
+		}
+		r.kernel.take(time.Second)
+		answer()
+		for range 5 {
+			time.Sleep(500 * time.Millisecond)
+			synctest.Wait()
+			if r.passes("192.0.2.1") {
+				t.Fatal("what was denied passes again")
+			}
 		}
 	})
 }

@@ -295,6 +295,7 @@ func (l *Loop) run(ctx context.Context) Outcome {
 		outcome = l.failed(errors.Join(err, held))
 		outcome.Report, l.held = report, held == nil
 	} else {
+		l.options.Gather.overlaid(&state) // which may be committed already, see overlay
 		outcome = l.commit(state)
 	}
 	outcome.Report = l.repaired.Plus(outcome.Report)

@@ -17,7 +17,8 @@ type fakeEngine struct {
 	mu          sync.Mutex
 	host        docker.Host
 	err         error
-	hangs       bool // until the one who asks gives up
+	hangs       bool          // until the one who asks gives up
+	images      chan struct{} // what is asked of images waits for; nil is nothing
 	invalidated int
 	listed      int
 	doubted     []string
@@ -37,7 +38,27 @@ func (e *fakeEngine) List(ctx context.Context) (docker.Host, error) {
 }
 
 func (e *fakeEngine) ImageLabels(context.Context) (map[string]map[string]string, error) {
-	return nil, nil
+	e.mu.Lock()
+	wait := e.images
+	e.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
+	return map[string]map[string]string{"": nil}, nil
+}
+
+// holdImages has what is asked of images wait until the answer is called.
+func (e *fakeEngine) holdImages() (answer func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	wait := make(chan struct{})
+	e.images = wait
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.images = nil
+		close(wait)
+	}
 }
 
 func (e *fakeEngine) Invalidate() {
@@ -95,6 +116,7 @@ type rig struct {
 	bridges  func() []string       // of the host; nil: none
 	ports    func() []hostnet.Port // nil: none are known
 	overlay  func() overlay.Overlay
+	images   bool         // are asked for
 	told     Options      // StandFirst, Standing, Alive
 	ended    <-chan error // what Run returns
 	stop     func()
@@ -111,7 +133,7 @@ func (r *rig) start(t *testing.T, config Config) *rig {
 	t.Helper()
 	r.resolver = &fakeResolver{}
 	o := r.told
-	o.Gather = Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: true,
+	o.Gather = Gather{Config: config, Engine: r.engine, Resolver: r.resolver, TrustImage: !r.images,
 		Interfaces: func() (hostnet.Interfaces, error) {
 			if r.bridges == nil {
 				return hostnet.Interfaces{}, nil
