@@ -55,6 +55,8 @@ func Parse(name string, text []byte) (File, []Problem) {
 type parser struct {
 	file     string
 	lines    []string
+	indexed  int   // a line, from 1
+	starts   []int // its characters, see characters
 	problems []Problem
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"golang.org/x/tools/txtar"
@@ -190,4 +191,21 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestALineThatHasEverythingIsReadAtOnce, as programs write JSON.
+func TestALineThatHasEverythingIsReadAtOnce(t *testing.T) {
+	var words []string
+	for i := range 50_000 {
+		words = append(words, fmt.Sprintf("%q", fmt.Sprintf("10.%d.%d.1", i/250, i%250)))
+	}
+	text := `{"policies": [{"match": {"container": "a"}, "allow": [` + strings.Join(words, ", ") + `, "é.example.com:0"]}]}`
+	began := time.Now()
+	_, problems := Parse("x.yaml", []byte(text))
+	if took := time.Since(began); took > 10*time.Second { // a tenth of a second, were it not for the machine
+		t.Errorf("it took %v", took)
+	}
+	if len(problems) != 1 || problems[0].Rule != policy.RuleLimit {
+		t.Errorf("%v", problems)
+	}
 }

@@ -70,8 +70,21 @@ func (p *parser) tagged(n *yaml.Node) bool {
 	if n.Line < 1 || n.Line > len(p.lines) {
 		return false
 	}
-	line := []rune(p.lines[n.Line-1])
-	return n.Column >= 1 && n.Column <= len(line) && line[n.Column-1] == '!'
+	starts := p.characters(n.Line)
+	return n.Column >= 1 && n.Column < len(starts) && p.lines[n.Line-1][starts[n.Column-1]] == '!'
+}
+
+// characters are the places, in bytes, where the characters of a line begin, and its end.
+func (p *parser) characters(line int) []int {
+	if p.indexed == line {
+		return p.starts
+	}
+	p.indexed, p.starts = line, p.starts[:0]
+	for i := range p.lines[line-1] {
+		p.starts = append(p.starts, i)
+	}
+	p.starts = append(p.starts, len(p.lines[line-1]))
+	return p.starts
 }
 
 // is says whether n is of a kind, and reports if not.
