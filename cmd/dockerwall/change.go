@@ -181,6 +181,9 @@ func (o *order) parse() error {
 			if err := o.parseOne(g, part); err != nil {
 				return err
 			}
+			if len(o.tokens) > overlay.MaxTokens {
+				return fmt.Errorf("more than %d tokens: write prefixes, wildcards or a group, or an operator file", overlay.MaxTokens)
+			}
 		}
 	}
 	if len(o.tokens) == 0 && len(o.Tokens) > 0 {

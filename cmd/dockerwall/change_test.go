@@ -135,3 +135,17 @@ func TestWhatNamesAGroupThatIsGoneCanBeTakenBack(t *testing.T) {
 		}
 	}
 }
+
+// TestTokensOfAChangeAreBounded before each is compared with all.
+func TestTokensOfAChangeAreBounded(t *testing.T) {
+	var tokens []string
+	for i := range 100_000 {
+		tokens = append(tokens, fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255))
+	}
+	for name, all := range map[string][]string{"in many texts": tokens, "in one": {strings.Join(tokens, ",")}} {
+		o := order{Change: api.Change{Verb: api.Deny, Container: "web", Tokens: all}}
+		if err := o.parse(); err == nil || len(o.tokens) > 300 {
+			t.Errorf("%s: %d tokens, %v", name, len(o.tokens), err)
+		}
+	}
+}
