@@ -60,7 +60,11 @@ func changes(in Input, byID map[string]docker.Container) (out []string) {
 		if !c.Mode.Paused {
 			words = c.Name + " has mode " + c.Mode.Mode.String()
 		}
-		out = append(out, words+byAndUntil(*c.Mode)+"; "+undo("dockerwall revoke "+c.Name, *c.Mode))
+		end := undo("dockerwall revoke "+c.Name, *c.Mode)
+		if !c.Mode.Confirm && len(c.Grants) > 0 {
+			end += ", and takes back what was allowed and denied at run time"
+		}
+		out = append(out, words+byAndUntil(*c.Mode)+"; "+end)
 	}
 	if more := len(out) - maxChanges; more > 0 {
 		out = append(out[:maxChanges], fmt.Sprintf("and %d more", more))

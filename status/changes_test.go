@@ -34,6 +34,10 @@ func TestWhatWasChangedAtRunTimeIsSaid(t *testing.T) {
 			[]string{"the whole host is enforced at run time, by uid 1000, until 2026-01-02 04:04:05Z, instead of what DRY_RUN says; then it goes back, unless the same command without --confirm confirms it"}},
 		"a pause, by the name the container has now": {of(overlay.Switch{Mode: policy.ModeAudit, Paused: true, Stamp: until}),
 			[]string{"web is paused: all it sends passes, by uid 1000, until 2026-01-02 04:04:05Z; `dockerwall revoke web` ends that"}},
+		"a pause of one with denials, which go with it": {overlay.Overlay{Containers: map[string]overlay.Container{id(1): {
+			Mode: &overlay.Switch{Mode: policy.ModeAudit, Paused: true, Stamp: until}, Grants: []overlay.Grant{{Token: policy.Entries("!192.0.2.1")[0].Token}},
+		}}},
+			[]string{"web is paused: all it sends passes, by uid 1000, until 2026-01-02 04:04:05Z; `dockerwall revoke web` ends that, and takes back what was allowed and denied at run time"}},
 		"a mode for good, which stands with the container": {of(overlay.Switch{Mode: policy.ModeAudit}), nil},
 		"many": {many, append([]string{"web is paused: all it sends passes, by uid 1000, until 2026-01-02 04:04:05Z; `dockerwall revoke web` ends that"}, make([]string, maxChanges)...)},
 	} {

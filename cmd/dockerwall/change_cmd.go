@@ -38,7 +38,8 @@ A token of the label, of an operator file or of DEFAULT_OUTBOUND stays where it 
 where. "dockerwall deny" beats it.`
 
 const pauseHelp = `Pause has everything pass that CONTAINER sends, for the time of --for; what would be denied is counted and logged as in
-audit. Then all is as before, by itself; "dockerwall revoke" ends it earlier.
+audit. Then all is as before, by itself. "dockerwall revoke" ends it earlier, and takes back all else that was changed of
+CONTAINER at run time, denials too.
 
 ` + boundHelp
 
