@@ -16,6 +16,7 @@ type addresses struct {
 	guard   resolver.Guard
 	names   map[string][]netip.Addr
 	denied  map[string][]netip.Addr
+	one     [1]string
 	below   map[string][]string // names of both beneath each parent, made when a wildcard first asks
 	state   *State
 	learned map[string][]nft.NamedAddr // beneath allowed wildcards, guarded, made when one first asks
@@ -76,10 +77,11 @@ func (a *addresses) known(p policy.Pattern) bool {
 	return !a.state.Overflown[p.String()] && (p.Wild() || a.denied[p.Name()] != nil)
 }
 
-// matched are the names that p means.
+// matched are the names that p means, until the next call.
 func (a *addresses) matched(p policy.Pattern) []string {
 	if !p.Wild() {
-		return []string{p.Name()}
+		a.one[0] = p.Name()
+		return a.one[:]
 	}
 	if a.below == nil {
 		a.below = map[string][]string{}

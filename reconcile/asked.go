@@ -192,7 +192,7 @@ func (r *textReader) name(kind, key string) string {
 // asked is what counts for a container: its label, DEFAULT_OUTBOUND, rules of files, what was added at run time, and the
 // groups that these name.
 func (r *textReader) asked(c docker.Container) []asked {
-	var out []asked
+	out := make([]asked, 0, 2) // most have no more
 	add := func(t *text) {
 		out = append(out, asked{t, -1})
 		within := len(out) - 1
@@ -207,7 +207,7 @@ func (r *textReader) asked(c docker.Container) []asked {
 	if r.out.preset != nil {
 		add(r.out.preset)
 	}
-	for _, m := range r.match(c).rules {
+	for _, m := range r.match(c).each() {
 		add(r.rule(m))
 	}
 	if t := r.overlay(c); t != nil {

@@ -149,6 +149,7 @@ func (b *builder) container(c docker.Container, ends []nft.Endpoint) nft.Contain
 	b.groupless(c)
 	mode, reject, _ := b.state.modeOf(c)
 	out := nft.Container{ID: short(c.ID), Name: c.Name, Mode: modeOf(mode), Reject: reject, Endpoints: ends}
+	out.Shared = make([]string, 0, 1+len(b.state.library.asked[c.ID]))
 	resolvers, own := b.resolvers, len(c.Resolvers) > 0
 	if own {
 		resolvers = plainAddrs(c.Resolvers)
@@ -156,7 +157,8 @@ func (b *builder) container(c docker.Container, ends []nft.Endpoint) nft.Contain
 		out.Shared = append(out.Shared, sourceResolvers)
 	}
 	list := b.state.library.asked[c.ID]
-	lost := make([]bool, len(list))
+	var few [8]bool // most have no more texts
+	lost := append(few[:0], make([]bool, len(list))...)
 	deniesDNS := false
 	for i, a := range list {
 		deniesDNS = deniesDNS || a.compiled.deniesDNS

@@ -44,14 +44,15 @@ func (m *matched) each() []matchedRule {
 // match finds the rules for a container. Its labels cannot change while it lives.
 func (r *textReader) match(c docker.Container) *matched {
 	rules := r.state.Operator.Rules
+	if len(rules) == 0 {
+		return nil
+	}
 	image, known := r.state.image(c)
 	m := &matched{from: rules, name: c.Name, image: c.Image, unsure: c.ImageUnsure, known: known, networks: r.attached[c.ID]}
 	last := r.last.matched[c.ID]
-	switch {
-	case len(rules) == 0:
-	case last != nil && last.same(m):
+	if last != nil && last.same(m) {
 		m = last
-	default:
+	} else {
 		m.rules = r.findRules(c, image, known)
 	}
 	r.out.matched[c.ID] = m

@@ -99,7 +99,9 @@ func (b *builder) claim(n docker.Network, ports map[attachment]*nft.Port) {
 		}
 	}
 	for _, e := range n.Endpoints {
-		sortby.Func(b.endpoints[e.ContainerID], compareEndpoints)
+		if len(b.endpoints[e.ContainerID]) > 1 {
+			sortby.Func(b.endpoints[e.ContainerID], compareEndpoints)
+		}
 	}
 }
 
@@ -181,6 +183,6 @@ func (b *builder) notPublic() []netip.Prefix {
 			add(p)
 		}
 	}
-	sortby.Func(out, netip.Prefix.Compare)
+	slices.SortFunc(out, netip.Prefix.Compare)
 	return slices.Compact(out)
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
-	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // overlay is what was added to a container at run time, nil if nothing was.
@@ -27,7 +26,7 @@ func (r *textReader) overlay(c docker.Container) *text {
 	if void {
 		t.tokens = slices.DeleteFunc(t.tokens, func(t policy.Token) bool { return !t.Deny })
 	}
-	sortby.Func(t.tokens, policy.Token.Compare)
+	slices.SortFunc(t.tokens, policy.Token.Compare)
 	t.tokens = slices.Compact(t.tokens)
 	return r.share(sourceOverlay, c.ID, func() text { return t })
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
 	"github.com/dockerwall/dockerwall/policy"
-	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // attachment is a container's place on a fenced bridge.
@@ -189,7 +188,7 @@ func (b *builder) bindPorts(ports map[attachment]*nft.Port) {
 		p.Also = b.elsewhere(at, users)
 		b.rules.Ports = append(b.rules.Ports, *p)
 	}
-	sortby.Func(b.rules.Ports, func(x, y nft.Port) int { return strings.Compare(x.Name, y.Name) })
+	slices.SortFunc(b.rules.Ports, func(x, y nft.Port) int { return strings.Compare(x.Name, y.Name) })
 }
 
 // elsewhere are the addresses that a container has on other networks than the one of an attachment, and nobody else.
@@ -200,6 +199,6 @@ func (b *builder) elsewhere(at attachment, users map[netip.Addr]int) []netip.Add
 			out = append(out, end.Addr)
 		}
 	}
-	sortby.Func(out, netip.Addr.Compare)
+	slices.SortFunc(out, netip.Addr.Compare)
 	return slices.Compact(out)
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/dockerwall/dockerwall/docker"
-	"github.com/dockerwall/dockerwall/sortby"
 )
 
 // member is a container attached to a network, with the addresses that it asked for there.
@@ -86,7 +85,7 @@ func (p pool) share(members []member) (certain []own, others []netip.Addr) {
 	others = slices.DeleteFunc(others, func(a netip.Addr) bool {
 		return slices.ContainsFunc(certain, func(o own) bool { return o.addr == a })
 	})
-	sortby.Func(others, netip.Addr.Compare)
+	slices.SortFunc(others, netip.Addr.Compare)
 	return certain, slices.Compact(others)
 }
 
