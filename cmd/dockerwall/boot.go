@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,6 +168,7 @@ func placesIn(r nft.Ruleset) (n int) {
 
 // remember has what may fence after a boot kept.
 func (f *fence) remember(o reconcile.Outcome) {
+	f.keptSaid = o.State.Overlay
 	f.boot.Keep(func() boot.Saved {
 		there := make(map[string]bool, len(o.State.Docker.Containers))
 		for _, c := range o.State.Docker.Containers {
@@ -182,6 +184,25 @@ func (f *fence) remember(o reconcile.Outcome) {
 			Ruleset: reconcile.Reboot(o.State, o.Ruleset, f.policiesOf), Settings: withPolicies(f.keptSettings, o.State.Operator), Excluded: reconcile.Excluded(o.State), Boot: observe.BootID(),
 		}
 	})
+}
+
+// unseated follows a commit that was made without the Engine, because ports are gone: the flows of who had them end, too. Or
+// something was said at run time, which counts after a boot as well.
+func (f *fence) unseated(o reconcile.Outcome) {
+	f.commits.Add(1)
+	f.noted.committed(o)
+	f.cutter.Follow(o.State, o.Ruleset)
+	f.hasten()
+	f.observer.Committed()
+	f.rememberSaid(o)
+}
+
+// rememberSaid does so of a commit without the Engine, if something else was said at run time, and unless nobody knows any more
+// who there is.
+func (f *fence) rememberSaid(o reconcile.Outcome) {
+	if !reflect.DeepEqual(o.State.Overlay, f.keptSaid) && !f.hearing.ran(false, false, o.At) {
+		f.remember(o)
+	}
 }
 
 // bootProblem is that nothing is kept for a boot where somebody counts on it.

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dockerwall/dockerwall/boot"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/overlay"
+	"github.com/dockerwall/dockerwall/policy"
+	"github.com/dockerwall/dockerwall/reconcile"
 )
 
 func TestWhatIsKeptForABootCountsOnlyIfTheEngineWasHeardOf(t *testing.T) {
@@ -64,6 +70,39 @@ func TestAFileForABootHoldsForAWeek(t *testing.T) {
 					t.Errorf("the same, by name: %v", err)
 				}
 			}
+		})
+	}
+}
+
+// TestWhatIsSaidWithoutAnEngineIsKeptForABoot, while it is known who there is.
+func TestWhatIsSaidWithoutAnEngineIsKeptForABoot(t *testing.T) {
+	denies := overlay.Overlay{Containers: map[string]overlay.Container{strings.Repeat("a", 64): {Grants: []overlay.Grant{{Token: policy.Entries("!192.0.2.1")[0].Token}}}}}
+	for name, test := range map[string]struct {
+		said  overlay.Overlay
+		heard time.Duration // since
+		kept  bool
+	}{
+		"something was said": {denies, time.Minute, true},
+		"nothing was":        {overlay.Overlay{}, time.Minute, false},
+		"the Engine was not heard for a long while": {denies, time.Hour, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				f := &fence{boot: boot.NewKeeper(boot.KeeperOptions{Dir: dir}), hearing: hearing{heard: time.Now().Add(-test.heard)}, policiesOf: map[string]reconcile.Earlier{}}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- f.boot.Run(ctx) }()
+				f.rememberSaid(reconcile.Outcome{At: time.Now(), State: reconcile.State{Overlay: test.said}, Ruleset: nft.Ruleset{LogGroup: 32}})
+				time.Sleep(time.Minute)
+				if _, err := boot.Read(boot.Path(dir)); (err == nil) != test.kept {
+					t.Errorf("kept: %v", err)
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
 		})
 	}
 }

@@ -91,6 +91,7 @@ type fence struct {
 	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
 
 	keptSettings boot.Settings
+	keptSaid     overlay.Overlay              // what was said at run time when policies were last kept
 	written      settings                     // as they were given
 	policiesOf   map[string]reconcile.Earlier // policies of containers while they ran, by 12-digit ID; of boot only
 	joinedIDs    []string                     // of containers, in the last ruleset
@@ -296,13 +297,4 @@ func (f *fence) done(o reconcile.Outcome) {
 		f.metrics.Applied(o.Report.Took, o.Err)
 	}
 	f.ran(o)
-}
-
-// unseated follows a commit that was made because ports are gone: the flows of who had them end, too.
-func (f *fence) unseated(o reconcile.Outcome) {
-	f.commits.Add(1)
-	f.noted.committed(o)
-	f.cutter.Follow(o.State, o.Ruleset)
-	f.hasten()
-	f.observer.Committed()
 }
