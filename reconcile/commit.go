@@ -201,7 +201,7 @@ func (l *Loop) boot() (nft.Report, error) {
 }
 
 // keep commits the last state again, less the endpoints whose ports are gone since: nobody can say to whom Docker gives
-// their addresses next. What is changed at run time counts without the Engine, too.
+// their addresses next. What files and people say counts without the Engine, too.
 func (l *Loop) keep() Outcome {
 	last, _ := l.Last()
 	state, left := last.State.seated(l.options.Gather.ports(), l.silent)
@@ -220,7 +220,7 @@ func (l *Loop) keep() Outcome {
 	return outcome
 }
 
-// overlay commits what counts at run time now, and lets go who waits for that. An error comes again with the next run.
+// overlay commits what files and people say now, and lets go who waits for that. An error comes again with the next run.
 func (l *Loop) overlay() {
 	if _, good := l.Last(); !good {
 		return

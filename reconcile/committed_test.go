@@ -10,6 +10,7 @@ import (
 
 	"github.com/dockerwall/dockerwall/docker/dockertest"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/overlay"
 	"github.com/dockerwall/dockerwall/policy"
 )
@@ -218,4 +219,36 @@ func TestARunDoesNotTakeBackWhatWasSaidWhileItLooked(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFilesCountWithoutAnEngine, whether it fails or hangs.
+func TestFilesCountWithoutAnEngine(t *testing.T) {
+	for name, silence := range map[string]func(*fakeEngine){
+		"it fails": func(e *fakeEngine) { e.fail(errors.New("restarting")) },
+		"it hangs": func(e *fakeEngine) { e.hang(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var said atomic.Pointer[operator.Policies]
+				said.Store(&operator.Policies{})
+				r := &overlaid{rig: newRig()}
+				r.files = func() operator.Policies { return *said.Load() }
+				r.begin(t)
+				defer r.stop()
+				silence(r.engine)
+				r.loop.Kick()
+				time.Sleep(5 * time.Second)
+				p, _ := policy.Parse("!192.0.2.1")
+				for _, rules := range [][]operator.Rule{{{File: "10.yaml", Line: 1, Match: operator.Match{Container: []string{"web"}}, Policy: p}}, nil} {
+					said.Store(&operator.Policies{Rules: rules})
+					r.loop.Changed()
+					time.Sleep(time.Second)
+					synctest.Wait()
+					if passes := r.passes("192.0.2.1"); passes != (rules == nil) {
+						t.Errorf("under %d rules: %v", len(rules), passes)
+					}
+				}
+			})
+		})
+	}
 }

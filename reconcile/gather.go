@@ -112,18 +112,26 @@ func (g *Gather) look(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// overlaid gives an earlier state what counts at run time now, and says whether that is something else.
+// overlaid gives an earlier state what files and people say now, and says whether that is something else.
 func (g *Gather) overlaid(s *State) bool {
-	if g.Overlay == nil {
+	files, said := s.Operator, s.Overlay
+	if g.Operator != nil {
+		files = g.Operator()
+	}
+	if g.Overlay != nil {
+		said = g.Overlay()
+	}
+	if samePolicies(s.Operator, files) && reflect.DeepEqual(s.Overlay, said) {
 		return false
 	}
-	now := g.Overlay()
-	if reflect.DeepEqual(s.Overlay, now) {
-		return false
-	}
-	s.Overlay, s.library = now, nil
+	s.Operator, s.Overlay, s.library = files, said, nil
 	*s = s.ready() // not from the last one, which may be in use
 	return true
+}
+
+// samePolicies says whether two are one value, which stays as it is until they change.
+func samePolicies(a, b operator.Policies) bool {
+	return sameRules(a.Rules, b.Rules) && reflect.ValueOf(a.Groups).Pointer() == reflect.ValueOf(b.Groups).Pointer()
 }
 
 // list asks the Engine, and in particular whether endpoints are still there whose ports have gone.

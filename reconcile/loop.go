@@ -35,7 +35,7 @@ type Options struct {
 	Leaving func([]nft.Container)
 	// Losing is told of containers that stay and lose endpoints in the coming commit, each with these endpoints only.
 	Losing func([]nft.Container)
-	// Unseated is told of what was committed while the Engine does not answer: ports are gone, or the overlay is another one.
+	// Unseated is told of what was committed while the Engine does not answer: ports are gone, or files or people say something else.
 	Unseated func(Outcome)
 	// Done is told of every run. All four are called from the loop's goroutine.
 	Done func(Outcome)
@@ -75,7 +75,7 @@ type Loop struct {
 	kick    chan struct{}
 	damaged chan struct{} // by a stranger
 	moved   chan struct{} // ports are gone
-	changed chan struct{} // what counts at run time is something else
+	changed chan struct{} // files or people say something else
 
 	standing bool       // Standing was told
 	booted   *booted    // nil if the boot ruleset was not committed
@@ -163,7 +163,7 @@ func (l *Loop) Moved() {
 	l.Kick()
 }
 
-// Changed asks for what counts at run time to be committed, without waiting for an Engine that does not answer, and for a
+// Changed asks for what files and people say now to be committed, without waiting for an Engine that does not answer, and for a
 // run after that.
 func (l *Loop) Changed() {
 	wake(l.changed)

@@ -10,6 +10,7 @@ import (
 	"github.com/dockerwall/dockerwall/docker"
 	"github.com/dockerwall/dockerwall/hostnet"
 	"github.com/dockerwall/dockerwall/nft"
+	"github.com/dockerwall/dockerwall/operator"
 	"github.com/dockerwall/dockerwall/overlay"
 )
 
@@ -116,6 +117,7 @@ type rig struct {
 	bridges  func() []string       // of the host; nil: none
 	ports    func() []hostnet.Port // nil: none are known
 	overlay  func() overlay.Overlay
+	files    func() operator.Policies
 	images   bool         // are asked for
 	told     Options      // StandFirst, Standing, Alive
 	ended    <-chan error // what Run returns
@@ -139,7 +141,7 @@ func (r *rig) start(t *testing.T, config Config) *rig {
 				return hostnet.Interfaces{}, nil
 			}
 			return hostnet.Interfaces{Bridges: hostBridges(r.bridges()...)}, nil
-		}, Ports: r.ports, Overlay: r.overlay}
+		}, Ports: r.ports, Overlay: r.overlay, Operator: r.files}
 	o.Kernel, o.Leaving, o.Losing = r.kernel, r.leaving, r.losing
 	loop, err := New(o)
 	if err != nil {

@@ -168,7 +168,7 @@ func placesIn(r nft.Ruleset) (n int) {
 
 // remember has what may fence after a boot kept.
 func (f *fence) remember(o reconcile.Outcome) {
-	f.keptSaid = o.State.Overlay
+	f.keptSaid, f.keptFiles = o.State.Overlay, o.State.Operator
 	f.boot.Keep(func() boot.Saved {
 		there := make(map[string]bool, len(o.State.Docker.Containers))
 		for _, c := range o.State.Docker.Containers {
@@ -187,7 +187,7 @@ func (f *fence) remember(o reconcile.Outcome) {
 }
 
 // unseated follows a commit that was made without the Engine, because ports are gone: the flows of who had them end, too. Or
-// something was said at run time, which counts after a boot as well.
+// files or people say something else, which counts after a boot as well.
 func (f *fence) unseated(o reconcile.Outcome) {
 	f.commits.Add(1)
 	f.noted.committed(o)
@@ -197,10 +197,11 @@ func (f *fence) unseated(o reconcile.Outcome) {
 	f.rememberSaid(o)
 }
 
-// rememberSaid does so of a commit without the Engine, if something else was said at run time, and unless nobody knows any more
+// rememberSaid does so of a commit without the Engine, if files or people say something else, and unless nobody knows any more
 // who there is.
 func (f *fence) rememberSaid(o reconcile.Outcome) {
-	if !reflect.DeepEqual(o.State.Overlay, f.keptSaid) && !f.hearing.ran(false, false, o.At) {
+	same := reflect.DeepEqual(o.State.Overlay, f.keptSaid) && reflect.DeepEqual(o.State.Operator, f.keptFiles)
+	if !same && !f.hearing.ran(false, false, o.At) {
 		f.remember(o)
 	}
 }

@@ -28,7 +28,7 @@ func (s *settings) policyFiles() string {
 func (f *fence) newPolicies(s settings) *operator.Store {
 	return operator.NewStore(operator.Options{
 		Dir: s.policyFiles(), StateDir: s.directory(), Logger: f.logger,
-		Changed: func(operator.Policies, operator.Policies) { f.loop.Kick() },
+		Changed: func(operator.Policies, operator.Policies) { f.loop.Changed() },
 	})
 }
 

@@ -91,7 +91,8 @@ type fence struct {
 	foreign   atomic.Bool  // somebody else changed the table, and it is not repaired yet
 
 	keptSettings boot.Settings
-	keptSaid     overlay.Overlay              // what was said at run time when policies were last kept
+	keptSaid     overlay.Overlay // what was said at run time when policies were last kept, and by files
+	keptFiles    operator.Policies
 	written      settings                     // as they were given
 	policiesOf   map[string]reconcile.Earlier // policies of containers while they ran, by 12-digit ID; of boot only
 	joinedIDs    []string                     // of containers, in the last ruleset
