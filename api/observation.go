@@ -23,7 +23,7 @@ type ObservedHost struct {
 	DryRun          bool              `json:"dryRun"`          // as it counts now
 	TrustImages     bool              `json:"trustImages"`
 	PrivateNames    []string          `json:"privateNames,omitempty"`
-	Rules           []ObservedRule    `json:"rules,omitempty"`  // of the operator's files
+	Rules           []ObservedRule    `json:"rules,omitempty"`  // of policy files
 	Groups          []ObservedGroup   `json:"groups,omitempty"` // sorted by name
 }
 
@@ -35,7 +35,7 @@ type ObservedNetwork struct {
 	Subnets []netip.Prefix `json:"subnets"`
 }
 
-// ObservedRule is a rule of an operator's file. Its fields are those of the file.
+// ObservedRule is a rule of a policy file. Its fields are those of the file.
 type ObservedRule struct {
 	File     string        `json:"file"`
 	Line     int           `json:"line"`

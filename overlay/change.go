@@ -55,7 +55,7 @@ func (s *Store) Grant(w Wish, tokens []policy.Token) error {
 // check says whether a container has more than it may.
 func (c container) check() error {
 	if len(c.grants) > MaxTokens {
-		return fmt.Errorf("%d tokens would be added at run time, at most %d can be: write prefixes, wildcards or a group, or an operator file", len(c.grants), MaxTokens)
+		return fmt.Errorf("%d tokens would be added at run time, at most %d can be: write prefixes, wildcards or a group, or a policy file", len(c.grants), MaxTokens)
 	}
 	_, problems := anyGroup().Parse(c.text())
 	for _, p := range problems {
@@ -173,7 +173,7 @@ func (s *Store) of(w Wish, change func(container, instant) (container, error)) e
 		case !known && len(out.containers) > MaxContainers:
 			return c, fmt.Errorf("something was changed of %d containers already, more cannot be: `dockerwall revoke` takes it back", MaxContainers)
 		case out.tokens() > MaxAll:
-			return c, fmt.Errorf("%d tokens would be added at run time to all containers, at most %d can be: write operator files", out.tokens(), MaxAll)
+			return c, fmt.Errorf("%d tokens would be added at run time to all containers, at most %d can be: write policy files", out.tokens(), MaxAll)
 		}
 		return out, nil
 	})

@@ -19,7 +19,7 @@ type Overlay struct {
 type Container struct {
 	Name   string // it had when that was said, for people
 	Grants []Grant
-	// Mode counts instead of the label's and of operator files'; nil says nothing.
+	// Mode counts instead of the label's and of policy files'; nil says nothing.
 	Mode *Switch
 }
 

@@ -1,4 +1,4 @@
-// Package policy parses what labels, settings and operator files ask for: destinations that a
+// Package policy parses what labels, settings and policy files ask for: destinations that a
 // container may send to, or may not. It is pure: text in, values and problems out.
 //
 // # Grammar

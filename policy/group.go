@@ -5,7 +5,7 @@ import "strings"
 // maxGroup is how many characters the name of a group has at most.
 const maxGroup = 64
 
-// Group is a named list of destinations that operator files or dockerwall itself define, written "@name".
+// Group is a named list of destinations that policy files or dockerwall itself define, written "@name".
 type Group string
 
 func (Group) isDestination() {}
@@ -33,7 +33,7 @@ func (g Grammar) group(name string) (Group, *mistake) {
 	case clause:
 		return "", &mistake{rule: RuleGroup, what: "a group takes no ports or protocol, its entries have their own", remedy: "write " + quote("@"+lower) + " alone, or a group of your own with these ports"}
 	case !g.knows(Group(lower)):
-		return "", &mistake{rule: RuleGroup, what: "there is no group " + quote("@"+lower), remedy: `"dockerwall groups" lists those there are; define it under "groups" in an operator file, or write its names themselves`}
+		return "", &mistake{rule: RuleGroup, what: "there is no group " + quote("@"+lower), remedy: `"dockerwall groups" lists those there are; define it under "groups" in a policy file, or write its names themselves`}
 	}
 	return Group(lower), nil
 }

@@ -42,7 +42,7 @@ func (b *builder) groupless(c docker.Container) {
 		p := policy.Problem{
 			Severity: policy.Error, Rule: policy.RuleGroup, Label: OriginOverlay, Token: g.String(),
 			Message: "the group is not there any more, so that this does not count",
-			Remedy:  `define it under "groups" in an operator file, or take it back: dockerwall revoke ` + c.Name + " @" + string(group),
+			Remedy:  `define it under "groups" in a policy file, or take it back: dockerwall revoke ` + c.Name + " @" + string(group),
 		}
 		if g.Deny {
 			p.Message = "the group is not there any more, and a denial is lost with it: no allow that was added at run time counts until it is defined"

@@ -31,7 +31,7 @@ type Service struct {
 	Labels        map[string]string
 }
 
-// Files are policies and groups of an operator's file, or of all files of a directory.
+// Files are the rules and groups of a policy file, or of all files of a directory.
 type Files struct {
 	Policies operator.Policies
 	Name     string // of the file, without its directory

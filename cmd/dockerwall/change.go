@@ -182,7 +182,7 @@ func (o *order) parse() error {
 				return err
 			}
 			if len(o.tokens) > overlay.MaxTokens {
-				return fmt.Errorf("more than %d tokens: write prefixes, wildcards or a group, or an operator file", overlay.MaxTokens)
+				return fmt.Errorf("more than %d tokens: write prefixes, wildcards or a group, or a policy file", overlay.MaxTokens)
 			}
 		}
 	}

@@ -17,8 +17,8 @@ import (
 const changeTimeout = 40 * time.Second // the daemon takes 30 s at most
 
 const boundHelp = `It is bound to this one container: it stays over docker stop and start and restarts of the daemon, and goes when
-the container is removed, as compose does when it creates it anew. What is to outlive it belongs into an operator
-file (policy.d). Over the socket only; the daemon's log says who did what.`
+the container is removed, as compose does when it creates it anew. What is to outlive it belongs into a policy file
+(policy.d). Over the socket only; the daemon's log says who did what.`
 
 const allowHelp = `Allow adds tokens, in the grammar of the label dockerwall.outbound, to what CONTAINER may reach, without creating it
 anew: for the time of --for, or until "dockerwall revoke". A denial, wherever it stands, beats it; the answer says so.
@@ -34,7 +34,7 @@ that nothing allows any more.
 const revokeHelp = `Revoke takes back what allow, deny, pause, enforce and audit have added to CONTAINER at run time: the tokens named, a
 denial with its "!" or without, or without any all of it. Connections that only they allowed are cut.
 
-A token of the label, of an operator file or of DEFAULT_OUTBOUND stays where it stands: that is an error, which says
+A token of the label, of a policy file or of DEFAULT_OUTBOUND stays where it stands: that is an error, which says
 where. "dockerwall deny" beats it.`
 
 const pauseHelp = `Pause has everything pass that CONTAINER sends, for the time of --for; what would be denied is counted and logged as in
@@ -44,7 +44,7 @@ CONTAINER at run time, denials too.
 ` + boundHelp
 
 const modeHelp = `Without CONTAINER it is of the whole host, instead of what DRY_RUN says; with one, of that container, instead of its
-label and of operator files.
+label and of policy files.
 
 With --confirm it goes back by itself to what was before when that time is over, unless the same command is given again
 without --confirm: that confirms it. Without --confirm it stays, restarts of the daemon included: of a container until

@@ -70,7 +70,7 @@ func until(c api.Changed, seconds int64, forever string) string {
 
 // back is what a mode goes back to.
 func back(c api.Changed) string {
-	return cmp.Or(clean(c.Before), "what its label and operator files say")
+	return cmp.Or(clean(c.Before), "what its label and policy files say")
 }
 
 // keepHint is what keeps a token beyond the container's life.

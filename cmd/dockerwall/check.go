@@ -30,7 +30,7 @@ const (
 )
 
 const checkHelp = `Check finds mistakes in labels and policy files before they matter: in Compose files, in the output of "docker
-compose config", in files of policies and directories of them, in one label's text, or, without any of these, in
+compose config", in policy files and directories of them, in one label's text, or, without any of these, in
 the containers that run here.
 
     docker compose config --format json | dockerwall check -

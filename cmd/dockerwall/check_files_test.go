@@ -33,7 +33,7 @@ func TestCheckReadsPolicyFiles(t *testing.T) {
 		}
 	}
 	const unknown = `define it under "groups" in a file of the directory, or write its destinations themselves; "dockerwall groups" lists those there are`
-	const noLabel = `"dockerwall groups" lists those there are; define it under "groups" in an operator file, or write its names themselves [unknown-group]` + "\n"
+	const noLabel = `"dockerwall groups" lists those there are; define it under "groups" in a policy file, or write its names themselves [unknown-group]` + "\n"
 	const key = "bad/10.yaml:3:5: error: \"alow\" is not known here; write allow, deny, deny-action, match or mode; did you mean allow? [unknown-key]\n"
 	const star = "bad/20.yaml:3:13: error: without quotes, YAML does not read \"*.example.com\" as a text; write it in quotation marks, \"*.example.com\" [not-yaml]\n"
 	tests := map[string]struct {

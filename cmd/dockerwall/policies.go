@@ -24,7 +24,7 @@ func (s *settings) policyFiles() string {
 	return s.policyDir
 }
 
-// newPolicies reads the operator's files. The loop is told when they change.
+// newPolicies reads the policy files. The loop is told when they change.
 func (f *fence) newPolicies(s settings) *operator.Store {
 	return operator.NewStore(operator.Options{
 		Dir: s.policyFiles(), StateDir: s.directory(), Logger: f.logger,
@@ -41,7 +41,7 @@ func (s *settings) operator(logger *slog.Logger) func() operator.Policies {
 	return store.Policies
 }
 
-// policyProblems are what is wrong with the operator's files, where a setting's name stands elsewhere their place.
+// policyProblems are what is wrong with the policy files, where a setting's name stands elsewhere their place.
 func (f *fence) policyProblems() (out []policy.Problem) {
 	for _, p := range f.policies.Problems() {
 		of := p.Problem
