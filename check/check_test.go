@@ -89,10 +89,10 @@ func TestUnreadableInputIsAClearError(t *testing.T) {
 		bomb += fmt.Sprintf("a%d: &a%d {<<: [%s]}\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"nothing":               {"", "there is nothing in it"},
+		"nothing":               {"", "there is nothing in it; give a Compose file, the output of"},
 		"no YAML":               {"services: [", "line 1"},
 		"not UTF-8":             {"services:\n  a: \xff\n", "line 2 is not UTF-8"},
-		"no services":           {"web:\n  image: x\n", "no services"},
+		"no services":           {"policy:\n  - match: x\n", `or a policy file, with "policies:" or "groups:" at its top`},
 		"services that are not": {"services: [a]\n", "no services"},
 		"two documents":         {"services: {}\n---\nservices: {}\n", "more than one document"},
 		"50 megabytes":          {strings.Repeat(" ", 50<<20), "more than 4 MiB"},

@@ -68,6 +68,8 @@ func notUTF8(text []byte) int {
 	return -1
 }
 
+const wanted = `give a Compose file, the output of "docker compose config --format json", or a policy file, with "policies:" or "groups:" at its top`
+
 // parse reads the one document of a text.
 func parse(text []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -76,7 +78,7 @@ func parse(text []byte) (*yaml.Node, error) {
 		return nil, errors.New(clean(strings.TrimPrefix(err.Error(), "yaml: ")))
 	}
 	if len(root.Content) == 0 {
-		return nil, errors.New("there is nothing in it; give a Compose file, or the output of `docker compose config --format json`")
+		return nil, errors.New("there is nothing in it; " + wanted)
 	}
 	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one document; give the output of `docker compose config --format json`")
@@ -96,7 +98,7 @@ func (r *reader) root(root *yaml.Node) error {
 	}
 	services := r.get(root, "services")
 	if services == nil || services.Kind != yaml.MappingNode {
-		return errors.Join(r.err, errors.New("there are no services in it; give a Compose file, or the output of `docker compose config --format json`"))
+		return errors.Join(r.err, errors.New("there are no services in it; "+wanted))
 	}
 	r.onlyCompose("", r.get(root, "include"), "include")
 	for _, p := range r.pairs(r.get(root, "networks")) {
