@@ -156,6 +156,7 @@ func newRevoke(env environment) *cobra.Command {
 	a := changer{env: env, change: api.Change{Verb: api.Revoke}}
 	return a.command(&cobra.Command{
 		Use: "revoke CONTAINER [TOKEN...]", Short: "Take back what was changed of a container at run time", Long: revokeHelp, Args: cobra.MinimumNArgs(1),
+		SuggestFor: []string{"resume", "unpause", "undo"},
 	})
 }
 

@@ -126,13 +126,21 @@ func usageArgs(c *cobra.Command) {
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
-			return usageError{fmt.Errorf("%w%s; see `%s --help`", err, meant(c, args), c.CommandPath())}
+			return usageError{fmt.Errorf("%w%s; see `%s --help`", miscounted(c, err), meant(c, args), c.CommandPath())}
 		}
 		return nil
 	}
 	for _, sub := range c.Commands() {
 		usageArgs(sub)
 	}
+}
+
+// miscounted says how a command is called that has too few or too many arguments, where cobra counts "arg(s)".
+func miscounted(c *cobra.Command, err error) error {
+	if !strings.Contains(err.Error(), "arg(s)") {
+		return err
+	}
+	return fmt.Errorf("want `%s`", strings.TrimSuffix(c.UseLine(), " [flags]"))
 }
 
 // meant names the commands below c that a wrong word is close to.
