@@ -46,7 +46,8 @@ it were in --policy-dir, whose groups are known. Rules are explained in docs/che
 
 With --simulate it says instead what a change would newly deny and newly allow of what containers were
 seen to send: the labels of a Compose file, policy files in place of those of the same name, a directory
-in place of all, --label for one --container, --default-outbound, or everything enforced. It asks the daemon, or takes what "dockerwall observations -o json" wrote.
+in place of all, --label for one --container, --default-outbound, or everything enforced. It asks the daemon, or
+takes what "dockerwall observations -o json" wrote.
 
     dockerwall check --simulate compose.yml
     dockerwall check --simulate --label 'www.example.com' --container web
@@ -161,10 +162,10 @@ func (o checkOptions) findings(ctx context.Context, env environment, options che
 		out = append(out, p.Check(options)...)
 	}
 	var what []string
-	if services > 0 || in.read == 0 {
+	if len(in.compose) > 0 {
 		what = append(what, number(services, "service"))
 	}
-	if in.read > 0 {
+	if in.read > 0 || len(in.compose) == 0 {
 		what = append(what, number(in.read, "policy file"))
 	}
 	return out, strings.Join(what, " and "), nil

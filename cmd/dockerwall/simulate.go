@@ -32,7 +32,7 @@ type simulation struct {
 
 func (s *simulation) declare(c *cobra.Command) {
 	c.Flags().BoolVar(&s.on, "simulate", false, "say what the change would newly deny of what containers were seen to send")
-	c.Flags().StringVar(&s.observed, "observations", "", "with --simulate: file that `dockerwall observations -o json` wrote, - for the input (default: ask the daemon)")
+	c.Flags().StringVar(&s.observed, "observations", "", "with --simulate: `file` that \"dockerwall observations -o json\" wrote, - for the input (default: ask the daemon)")
 	c.Flags().StringVar(&s.name, "container", "", "with --simulate: container that --label is for")
 	c.Flags().BoolVar(&s.enforce, "enforce", false, "with --simulate: as if everything were enforced, whatever DRY_RUN and modes say")
 }
@@ -47,7 +47,7 @@ func (s simulation) misused(format string, files []string, labelled, running boo
 	case running:
 		return errors.New("--simulate compares with what runs by itself: leave --running out")
 	case labelled != (s.name != ""):
-		return errors.New("--label is about one container here: give --container NAME with it, and none without")
+		return errors.New("with --simulate, --label TEXT and --container NAME go together: the label is that container's")
 	case len(files) == 0 && !labelled && !s.enforce && !s.preset:
 		return errors.New("--simulate wants what would change: FILE, --label with --container, --default-outbound or --enforce")
 	case format == asSARIF || format == asGitHub || format == asJSONL:
