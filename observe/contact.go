@@ -139,21 +139,7 @@ func (h *observed) trimContacts(n int) {
 
 // shrinkContacts is shrink of contacts.
 func (s *Store) shrinkContacts() {
-	total := 0
-	for _, h := range s.subjects {
-		total += len(h.contacts)
-	}
-	for total > maxAll {
-		var most *observed
-		for _, h := range s.subjects {
-			if most == nil || len(h.contacts) > len(most.contacts) {
-				most = h
-			}
-		}
-		before := len(most.contacts)
-		most.trimContacts(before * 9 / 10)
-		total -= before - len(most.contacts)
-	}
+	s.level(func(h *observed) int { return len(h.contacts) }, (*observed).trimContacts)
 }
 
 func (h *observed) exportContacts() []Contact {

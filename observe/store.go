@@ -200,20 +200,25 @@ func (s *Store) forgetOldest() {
 
 // shrink takes records from whoever has most until all are few enough: nobody loses his to somebody with more.
 func (s *Store) shrink() {
+	s.level(func(h *observed) int { return len(h.records) }, (*observed).trim)
+}
+
+// level trims whoever has most of something until there are few enough of it in all.
+func (s *Store) level(count func(*observed) int, trim func(*observed, int)) {
 	total := 0
 	for _, h := range s.subjects {
-		total += len(h.records)
+		total += count(h)
 	}
 	for total > maxAll {
 		var most *observed
 		for _, h := range s.subjects {
-			if most == nil || len(h.records) > len(most.records) {
+			if most == nil || count(h) > count(most) {
 				most = h
 			}
 		}
-		before := len(most.records)
-		most.trim(before * 9 / 10)
-		total -= before - len(most.records)
+		before := count(most)
+		trim(most, before*9/10)
+		total -= before - count(most)
 	}
 }
 

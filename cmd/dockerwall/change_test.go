@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -79,10 +77,10 @@ func TestChangesExitAsDocumented(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked api.Change
-			socket := serveChanges(t, func(_ context.Context, _ api.Peer, c api.Change) (api.Changed, error) {
+			socket := asDaemon(t, api.Options{Change: func(_ context.Context, _ api.Peer, c api.Change) (api.Changed, error) {
 				asked = c
 				return api.Changed{Verb: c.Verb, Container: c.Container}, test.err
-			})
+			}})
 			var out, said bytes.Buffer
 			code := run(t.Context(), streams{out: &out, err: &said}, []string{"allow", "web", "a.example", "b.example", "--for", "1d", "--socket=" + socket})
 			if code != test.code || (code == exitOK) != (said.Len() == 0) || (code == exitOK) != (out.Len() > 0) {
@@ -93,37 +91,6 @@ func TestChangesExitAsDocumented(t *testing.T) {
 			}
 		})
 	}
-}
-
-// serveChanges is a daemon's socket with nothing but change behind it.
-func serveChanges(t *testing.T, change func(context.Context, api.Peer, api.Change) (api.Changed, error)) (socket string) {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "dw")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket = filepath.Join(dir, "d.sock")
-	server, err := api.New(api.Options{
-		Path: socket, Change: change, Health: func() api.Health { return api.Health{Healthy: true} }, Flush: func(context.Context) error { return nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		_ = os.RemoveAll(dir)
-	})
-	eventually(t, func() error {
-		_, err := api.Dial(socket).Health(t.Context())
-		return err
-	})
-	return socket
 }
 
 // TestWhatNamesAGroupThatIsGoneCanBeTakenBack, and cannot be added.
