@@ -106,7 +106,7 @@ func (c Container) Alone() bool {
 type PolicyToken struct {
 	Token string `json:"token"`
 	// Origin is "dockerwall.outbound", "DEFAULT_OUTBOUND", a rule of a file as "10-shop.yaml:12", "added at run time" or
-	// "implied"; of a token of a group, that with "@name in " before it.
+	// "implied"; of a token of a group, that with "@name in " before it, or "@name, " before "added at run time".
 	Origin string `json:"origin"`
 	// Grant is who added it at run time, and for how long; nil if nobody did.
 	Grant *Stamp `json:"grant,omitempty"`

@@ -57,6 +57,22 @@ func (t *text) from(token policy.Token) string {
 	return t.origin
 }
 
+// namedBy is where the tokens of a group stand: the group, and the line that names it.
+func (a asked) namedBy(list []asked) string {
+	by := list[a.within].text
+	if by.origin == OriginOverlay {
+		return a.origin + ", " + by.origin
+	}
+	at := by.origin
+	for _, t := range by.tokens {
+		if t.Dest == policy.Destination(policy.Group(a.origin[1:])) && len(a.tokens) > 0 && t.Deny == a.tokens[0].Deny {
+			at = by.from(t)
+			break
+		}
+	}
+	return a.origin + " in " + at
+}
+
 // The first letters of the names of sources, which go on with digits of a hash: names are no text of anybody's.
 const (
 	sourceLabel   = "p" // a label that several containers have alike

@@ -40,7 +40,7 @@ func (i *Inquiry) origins() []origin {
 		switch {
 		case a.within >= 0:
 			lost[n] = lost[a.within]
-			i.ofText(a, a.origin+" in "+list[a.within].origin, lost[n])
+			i.ofText(a, a.namedBy(list), lost[n])
 		case a.origin == OriginLabel:
 			i.ofLabel(lost[n])
 		default:

@@ -40,7 +40,7 @@ func (b *builder) groupless(c docker.Container) {
 			continue
 		}
 		p := policy.Problem{
-			Severity: policy.Error, Rule: policy.RuleGroup, Label: OriginOverlay, Token: g.String(),
+			Severity: policy.Error, Rule: policy.RuleGroup, Label: "what was " + OriginOverlay, Token: g.String(),
 			Message: "the group is not there any more, so that this does not count",
 			Remedy:  `define it under "groups" in a policy file, or take it back: dockerwall revoke ` + c.Name + " @" + string(group),
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/dockerwall/dockerwall/policy"
 )
 
-// Where a token stands, besides rules of files ("10-shop.yaml:12") and groups ("@pypi in 10-shop.yaml:12").
+// Where a token stands, besides rules of files ("10-shop.yaml:12") and groups ("@pypi in 10-shop.yaml:12", "@pypi, added at run time").
 const (
 	OriginLabel   = policy.LabelOutbound
 	OriginDefault = "DEFAULT_OUTBOUND"
@@ -48,7 +48,7 @@ func (s State) Policy(c docker.Container) Policy {
 		for _, t := range a.tokens {
 			one := Sourced{Token: t, Origin: a.from(t), File: a.file}
 			if a.within >= 0 {
-				one.Origin, one.Group = a.origin+" in "+list[a.within].origin, policy.Group(a.origin[1:])
+				one.Origin, one.Group = a.namedBy(list), policy.Group(a.origin[1:])
 			}
 			out.Tokens = append(out.Tokens, one)
 			dns = dns || t.Dest == policy.Destination(policy.DNS)
