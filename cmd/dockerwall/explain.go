@@ -180,7 +180,7 @@ func writeExplanation(env environment, e api.Explanation) error {
 		fmt.Fprintf(&b, "└ %s: it depends %s\n", paint.yellow("UNDECIDABLE"), cleanLong(e.Depends))
 	}
 	if e.Token != "" {
-		fmt.Fprintf(&b, "  to allow it, add to %s: %s\n", policy.LabelOutbound, cleanLong(e.Token))
+		fmt.Fprintf(&b, "  to allow it, add to %s or a policy file: %s\n", policy.LabelOutbound, cleanLong(e.Token))
 	}
 	if e.Remedy != "" {
 		fmt.Fprintf(&b, "  remedy: %s\n", cleanLong(e.Remedy))

@@ -75,7 +75,7 @@ func TestExplainNamesTheTokenThatOpens(t *testing.T) {
 	t.Run("a denial, row 26", func(t *testing.T) { whyDeniedFixes(t, w) })
 	t.Run("in the words of the README", func(t *testing.T) {
 		out, said, code := w.answer(t, "explain", "shop-web", "203.0.113.77:80/tcp")
-		want := "├ policy   fail     no token allows it\n├ kernel   ok       203.0.113.77 is in no set that allows\n└ DENIED by policy\n  to allow it, add to dockerwall.outbound: 203.0.113.77:80/tcp\n"
+		want := "├ policy   fail     no token allows it\n├ kernel   ok       203.0.113.77 is in no set that allows\n└ DENIED by policy\n  to allow it, add to dockerwall.outbound or a policy file: 203.0.113.77:80/tcp\n"
 		if code != exitDenied || !strings.HasSuffix(out, want) || said != "" || strings.Contains(out, "\x1b") {
 			t.Errorf("exit %d\n%s%s", code, out, said)
 		}
