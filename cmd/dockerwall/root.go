@@ -81,7 +81,7 @@ func exitCode(err error) int {
 }
 
 const rootHelp = `dockerwall fences what Docker containers may send out: a container reaches nothing but the
-Docker networks it is attached to, unless its label dockerwall.outbound opens it.
+Docker networks it is attached to, unless its label dockerwall.outbound or a policy file opens it.
 
 Settings come from flags, then DOCKERWALL_* variables, then the variables of the program it
 succeeds, then defaults. DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH work as usual.
