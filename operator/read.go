@@ -84,7 +84,7 @@ func read(path string) (text string, bad *mistake, err error) {
 	if err != nil {
 		return "", cannot(err), nil
 	}
-	if bad := unfit(info); bad != nil {
+	if bad := unfit(path, info); bad != nil {
 		return "", bad, nil
 	}
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -95,7 +95,7 @@ func read(path string) (text string, bad *mistake, err error) {
 	if info, err = file.Stat(); err != nil {
 		return "", cannot(err), nil
 	}
-	if bad := unfit(info); bad != nil {
+	if bad := unfit(path, info); bad != nil {
 		return "", bad, nil
 	}
 	all, err := io.ReadAll(io.LimitReader(file, MaxFile+1))
@@ -106,14 +106,14 @@ func read(path string) (text string, bad *mistake, err error) {
 }
 
 // unfit says why a file must not be read.
-func unfit(info fs.FileInfo) *mistake {
+func unfit(path string, info fs.FileInfo) *mistake {
 	switch {
 	case info.IsDir():
 		return &mistake{RuleFile, "this is a directory", "put files here, or move it away"}
 	case !info.Mode().IsRegular():
 		return &mistake{RuleFile, "this is not a regular file", "put a file in its place, or remove it"}
 	case info.Mode().Perm()&writable != 0:
-		return &mistake{RuleFile, "anybody may write to the file, and open every fence", "take that right away: chmod o-w " + info.Name()}
+		return &mistake{RuleFile, "anybody may write to the file, and open every fence", "take that right away: chmod o-w " + path}
 	case info.Size() > MaxFile:
 		return &mistake{policy.RuleLimit, "the file is larger than 1 MiB", "write prefixes or wildcards for many destinations, or several files"}
 	}

@@ -75,7 +75,7 @@ func (i *Inquiry) denial(p probe) (failed string) {
 func (i *Inquiry) because(p probe) (failed, why string) {
 	allows := i.matching(false, p.packet)
 	if denials := i.matching(true, p.packet); len(denials) > 0 {
-		i.out.Remedy = fmt.Sprintf("take %s away: a denial beats every allow", told(denials))
+		i.out.Remedy = i.undo(denials)
 		if len(allows) > 0 {
 			return StepPolicy, fmt.Sprintf("denied by %s, which beats %s", told(denials), told(allows))
 		}
@@ -98,6 +98,22 @@ func (i *Inquiry) because(p probe) (failed, why string) {
 		return StepPolicy, "no token allows it; of DEFAULT_OUTBOUND no allow counts, because of a denial that is not understood"
 	}
 	return StepPolicy, noToken + i.slip()
+}
+
+// undo says how denials are taken back: of those that were added at run time, by which command.
+func (i *Inquiry) undo(denials []origin) string {
+	var tokens []string
+	for _, o := range denials {
+		if o.from == OriginOverlay {
+			allow := o.Token
+			allow.Deny = false
+			tokens = append(tokens, allow.String())
+		}
+	}
+	if len(tokens) < len(denials) {
+		return fmt.Sprintf("take %s away: a denial beats every allow", told(denials))
+	}
+	return fmt.Sprintf("`dockerwall revoke %s %s` takes the denial back, which beats every allow", i.holder.Name, strings.Join(tokens, " "))
 }
 
 const noToken = "no token allows it"
