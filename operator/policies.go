@@ -32,7 +32,7 @@ type Group struct {
 	// Policy only allows, and names no groups; who writes !@name denies what it lists.
 	Policy policy.Policy
 	Lines  map[policy.Token]int
-	// Of shipped ones: what it is for, where its names are documented, and the day on which that was read.
+	// Of shipped ones: what it is for, where its names are documented, and the day of the list.
 	About, Source, Version string
 }
 

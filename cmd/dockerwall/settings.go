@@ -106,7 +106,7 @@ func (s *settings) daemon() []setting {
 func (s *settings) state() []setting {
 	return []setting{
 		{"state-dir", "DOCKERWALL_STATE_DIR", "", &s.stateDir, "/var/lib/dockerwall",
-			"where is kept what was observed, changed at run time and good in policy files, and what fences after a boot; off for nowhere"},
+			"where the daemon keeps observations, changes at run time, good policy files and what fences after a boot; off for nowhere"},
 	}
 }
 
